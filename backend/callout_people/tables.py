@@ -1,0 +1,69 @@
+"""Tables of people: organisations, users, sessions with their refresh tokens, and counted attempts.
+
+The database's own definition is in `callout_backend/migrations/sql`; a test holds the two together. Columns have no
+default here: a value that was forgotten must be refused by PostgreSQL instead of being filled in silently.
+"""
+
+from piccolo.columns import Boolean, Bytea, Integer, Text, Timestamptz, UUID
+from piccolo.table import Table
+
+
+class Organisation(Table, tablename="organisation"):
+    id = UUID(primary_key=True, default=None)
+    slug = Text(default=None)
+    name = Text(default=None)
+    locale = Text(default=None)
+    time_zone = Text(default=None)
+    webhook_url = Text(null=True, default=None)
+    webhook_secret = Text(null=True, default=None)
+    phone_window_days = Integer(default=None)
+    created_at = Timestamptz(default=None)
+
+
+class User(Table, tablename="app_user"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    email = Text(default=None)
+    name = Text(default=None)
+    role = Text(default=None)
+    locale = Text(default=None)
+    phone = Text(null=True, default=None)
+    password_hash = Text(null=True, default=None)
+    active = Boolean(default=False)
+    created_at = Timestamptz(default=None)
+
+
+class Session(Table, tablename="session"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    user_id = UUID(default=None)
+    device_id = UUID(null=True, default=None)
+    created_at = Timestamptz(default=None)
+    expires_at = Timestamptz(default=None)
+    ended_at = Timestamptz(null=True, default=None)
+    ended_reason = Text(null=True, default=None)
+
+
+class RefreshToken(Table, tablename="refresh_token"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    session_id = UUID(default=None)
+    token_hash = Bytea(default=None)
+    issued_at = Timestamptz(default=None)
+    expires_at = Timestamptz(default=None)
+    used_at = Timestamptz(null=True, default=None)
+
+
+class Throttle(Table, tablename="throttle"):
+    key = Text(primary_key=True)
+    window_starts_at = Timestamptz(default=None)
+    attempts = Integer(default=None)
+
+
+TABLES: tuple[type[Table], ...] = (
+    Organisation,
+    User,
+    Session,
+    RefreshToken,
+    Throttle,
+)

@@ -1,0 +1,124 @@
+"""Durable timers: one row per key, fired by the database's clock alone, once per epoch.
+
+Firing marks the row and owes an outbox message `timer:{key}:{epoch}` in one statement, so that no crash can do one
+without the other and no second worker can do it again. Re-arming raises the epoch: a message of an older epoch that is
+still on its way is recognised as stale by whoever handles it.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from callout_store.work import Database, Work
+
+FIRE_MAX = 500
+LEAP_MAX_S = 300.0
+FREEZE_S = 60.0
+"""After a leap of the database's clock, firing waits this long for a person (or for the clock to come back)."""
+
+
+async def arm(work: Work, *, key: str, due_at: datetime, channel: str, payload: Mapping[str, Any]) -> int:
+    """Set or move a timer; returns its new epoch. Moving it makes any firing of the old epoch stale."""
+    epoch: int = await work.fetchval(
+        """
+        insert into timer (key, due_at, channel, payload) values ($1, $2, $3, $4::text::jsonb)
+        on conflict (org_id, key) do update
+        set due_at = excluded.due_at, channel = excluded.channel, payload = excluded.payload,
+            state = 'armed', epoch = timer.epoch + 1, fired_at = null
+        returning epoch
+        """,
+        key,
+        due_at,
+        channel,
+        msgspec.json.encode(payload).decode(),
+    )
+    return epoch
+
+
+async def arm_many(work: Work, timers: list[tuple[str, datetime, str, Mapping[str, Any]]]) -> None:
+    """Set fresh timers `(key, due_at, channel, payload)` in one statement; keys that exist are left alone."""
+    await work.execute(
+        """
+        insert into timer (key, due_at, channel, payload)
+        select k, d, c, p::jsonb from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) as t(k, d, c, p)
+        on conflict (org_id, key) do nothing
+        """,
+        [t[0] for t in timers],
+        [t[1] for t in timers],
+        [t[2] for t in timers],
+        [msgspec.json.encode(t[3]).decode() for t in timers],
+    )
+
+
+async def cancel(work: Work, *keys: str) -> int:
+    """Cancel armed timers; a firing already on its way becomes stale by the raised epoch."""
+    return await work.execute(
+        "update timer set state = 'canceled', epoch = epoch + 1 where key = any($1) and state <> 'canceled' "
+        "and org_id = callout_org()",
+        list(keys),
+    )
+
+
+async def is_current(work: Work, *, key: str, epoch: int) -> bool:
+    """Whether a firing is still meant: its timer fired in this epoch and was neither moved nor cancelled since."""
+    return bool(
+        await work.fetchval(
+            "select true from timer where key = $1 and epoch = $2 and state = 'fired' and org_id = callout_org()",
+            key,
+            epoch,
+        )
+    )
+
+
+async def fire_due(db: Database, *, limit: int = FIRE_MAX) -> int:
+    """Fire what is due; returns how many. 0 while frozen after a leap of the clock of more than five minutes."""
+    async with db.system_work() as work:
+        if await clock_frozen(work):
+            return 0
+        return await work.execute(
+            """
+            with due as (
+                select org_id, key from timer where state = 'armed' and due_at <= now()
+                order by due_at limit $1 for update skip locked
+            ), fired as (
+                update timer t set state = 'fired', fired_at = now() from due
+                where t.org_id = due.org_id and t.key = due.key
+                returning t.org_id, t.key, t.epoch, t.channel, t.payload, t.due_at
+            )
+            insert into outbox (org_id, id, dedupe_key, channel, stream, payload)
+            select org_id, gen_random_uuid(), 'timer:' || key || ':' || epoch, channel, 'timer:' || key,
+                   payload || jsonb_build_object('timerKey', key, 'timerEpoch', epoch, 'dueAt', due_at)
+            from fired
+            on conflict (org_id, dedupe_key) do nothing
+            """,
+            limit,
+        )
+
+
+async def clock_frozen(work: Work) -> bool:
+    """Compare the database's clock with the last look and with this process's; a leap freezes firing for a while.
+
+    A server whose clock jumps a day ahead would otherwise declare every order late at once, for ever. A long pause of all
+    workers also looks like a leap against the last look, hence the comparison with the process's own clock: both must
+    agree that time passed.
+    """
+    row = await work.fetchrow(
+        "select extract(epoch from now() - $1::timestamptz)::float8 as skew_s, "
+        "coalesce(frozen_until > now() and frozen_until < now() + make_interval(secs => $2), false) as frozen "
+        "from clock_guard",
+        work.now,
+        FREEZE_S * 2,
+    )
+    assert row is not None
+    leapt = abs(row["skew_s"]) > LEAP_MAX_S
+    if leapt:
+        await work.execute(
+            "update clock_guard set frozen_until = now() + make_interval(secs => $1), looked_at = now()", FREEZE_S
+        )
+        return True
+    if row["frozen"]:
+        return True
+    await work.execute("update clock_guard set looked_at = now() where looked_at < now() - interval '10 seconds'")
+    return False

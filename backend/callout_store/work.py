@@ -1,0 +1,268 @@
+"""The unit of work: one transaction, one organisation, one actor.
+
+Doors open it (`async with db.work(org_id, actor=…) as work`), services take it and never commit. What a service wants to
+happen outside (a wake-up, a poke, a message) is written as rows here or registered with `after_commit`, so that an effect
+never runs ahead of, or without, its cause.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+import asyncpg
+import structlog
+from asyncpg import Record
+from piccolo.table import Table
+
+from callout_store.clock import Clock, SystemClock
+from callout_store.engine import APP_ROLE, WORKER_ROLE, CalloutEngine
+from callout_store.errors import DatabaseUnavailable
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+IDLE_IN_TRANSACTION_MS = 30_000
+"""A forgotten transaction holds the feed's horizon back for every phone of every organisation: PostgreSQL ends it."""
+STATEMENT_TIMEOUT_MS = 30_000
+LOCK_TIMEOUT_MS = 10_000
+CONNECT_TIMEOUT_S = 5.0
+RETRIES_MAX = 4
+OLDEST_SERVER = 150000
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does it: stands in the journal beside everything that was done. `user_id` None is the system itself."""
+
+    user_id: UUID | None = None
+    device_id: UUID | None = None
+    role: str = "system"
+    engineer_id: UUID | None = None
+    locale: str = "en"
+
+
+SYSTEM = Actor()
+
+
+@dataclass(slots=True)
+class Touched:
+    """Rows that changed in this unit of work, by entity; `callout_sync.scope` turns them into feed rows."""
+
+    rows: dict[str, set[UUID]] = field(default_factory=dict)
+
+    def add(self, entity: str, *ids: UUID) -> None:
+        self.rows.setdefault(entity, set()).update(ids)
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+
+class BeforeCommit(Protocol):
+    """A hook of an upper floor, run inside the transaction, once, after the service has done its work."""
+
+    async def __call__(self, work: "Work", touched: Touched) -> None: ...
+
+
+class Work:
+    """One transaction in hand. `now` is read once, so that all rows of one act carry the same instant."""
+
+    def __init__(self, conn: Any, org_id: UUID | None, actor: Actor, now: datetime) -> None:
+        self.conn = conn
+        self._org_id = org_id
+        self.actor = actor
+        self.now = now
+        self.touched = Touched()
+        self._after: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def org_id(self) -> UUID:
+        """The organisation of this transaction; a programming error where there is none."""
+        if self._org_id is None:
+            raise RuntimeError("this unit of work belongs to no organisation")
+        return self._org_id
+
+    async def fetch(self, sql: str, *args: Any) -> list[Record]:
+        """All rows."""
+        return await self.conn.fetch(sql, *args)  # type: ignore[no-any-return]
+
+    async def fetchrow(self, sql: str, *args: Any) -> Record | None:
+        """The first row or None."""
+        return await self.conn.fetchrow(sql, *args)  # type: ignore[no-any-return]
+
+    async def fetchval(self, sql: str, *args: Any) -> Any:
+        """The first column of the first row, or None."""
+        return await self.conn.fetchval(sql, *args)
+
+    async def execute(self, sql: str, *args: Any) -> int:
+        """Run a statement; the number of rows it touched."""
+        status: str = await self.conn.execute(sql, *args)
+        last = status.rsplit(" ", 1)[-1]
+        return int(last) if last.isdigit() else 0
+
+    def touch(self, entity: str, *ids: UUID) -> None:
+        """Say that these rows changed, so that the phones that hold them learn of it."""
+        self.touched.add(entity, *ids)
+
+    def after_commit(self, effect: Callable[[], Awaitable[None]]) -> None:
+        """Run `effect` once the transaction is durable; its failure is logged and changes nothing."""
+        self._after.append(effect)
+
+    @contextlib.asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Undo only the inner block if it raises; the exception goes on to the caller."""
+        rows = {k: set(v) for k, v in self.touched.rows.items()}
+        effects = len(self._after)
+        try:
+            async with self.conn.transaction():
+                yield
+        except BaseException:
+            self.touched.rows = rows
+            del self._after[effects:]
+            raise
+
+    async def run_effects(self) -> None:
+        """Called by the database after COMMIT."""
+        for effect in self._after:
+            try:
+                await effect()
+            except Exception:
+                log.warning("effect_failed", exc_info=True)
+
+
+class Database:
+    """The pool and the two ways into it: `work` for an organisation, `system_work` for the worker's claims."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        tables: tuple[type[Table], ...] = (),
+        pool_min: int = 1,
+        pool_max: int = 10,
+    ) -> None:
+        self.url = url
+        self.clock: Clock = clock or SystemClock()
+        self.hooks: list[BeforeCommit] = []
+        self.pool_max = pool_max
+        self.engine = CalloutEngine(
+            {
+                "dsn": url,
+                "min_size": pool_min,
+                "max_size": pool_max,
+                "timeout": CONNECT_TIMEOUT_S,
+                "command_timeout": STATEMENT_TIMEOUT_MS / 1000 + 5,
+                # Set at connection start, so that asyncpg's RESET ALL between uses comes back to them.
+                "server_settings": {
+                    "role": APP_ROLE,
+                    "timezone": "UTC",
+                    "application_name": "callout",
+                    "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+                    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                    "lock_timeout": str(LOCK_TIMEOUT_MS),
+                },
+            }
+        )
+        for table in tables:
+            table._meta.db = self.engine
+
+    async def start(self) -> None:
+        """Open the pool; refuses a server older than PostgreSQL 15."""
+        await self.engine.start_connection_pool()
+        version = await self.pool.fetchval("select current_setting('server_version_num')::int")
+        if version < OLDEST_SERVER:
+            raise RuntimeError(f"PostgreSQL 15 or newer is needed; this server is {version // 10000}")
+
+    async def stop(self) -> None:
+        """Close the pool."""
+        if self.engine.pool is not None:
+            await self.engine.close_connection_pool()
+
+    @property
+    def pool(self) -> Any:
+        """The asyncpg pool, for reads that need neither organisation nor transaction (health, metrics)."""
+        if self.engine.pool is None:
+            raise RuntimeError("the database was not started")
+        return self.engine.pool
+
+    @contextlib.asynccontextmanager
+    async def work(
+        self, org_id: UUID | None, *, actor: Actor = SYSTEM, org_slug: str | None = None
+    ) -> AsyncIterator[Work]:
+        """One transaction of one organisation; commits when the block ends, rolls back when it raises.
+
+        `org_slug` opens just that one row of `organisation`, for a sign-in that knows no id yet. Not retried: a door
+        whose block may run twice uses `run`.
+        """
+        with database_faults():
+            async with self.engine.transaction() as tx:
+                conn = tx.connection  # type: ignore[attr-defined]
+                await conn.execute(
+                    "select set_config('callout.org', $1, true), set_config('callout.org_slug', $2, true)",
+                    str(org_id) if org_id else "",
+                    org_slug or "",
+                )
+                work = Work(conn, org_id, actor, self.clock.now())
+                yield work
+                if work.touched:
+                    for hook in self.hooks:
+                        await hook(work, work.touched)
+        await work.run_effects()
+
+    @contextlib.asynccontextmanager
+    async def system_work(self) -> AsyncIterator[Work]:
+        """One transaction across organisations, as the worker's role: it sees the outbox, timers and nothing else."""
+        with database_faults():
+            async with self.engine.transaction() as tx:
+                conn = tx.connection  # type: ignore[attr-defined]
+                await conn.execute(f"set local role {WORKER_ROLE}")
+                work = Work(conn, None, SYSTEM, self.clock.now())
+                yield work
+        await work.run_effects()
+
+    async def run(
+        self, org_id: UUID | None, act: Callable[[Work], Awaitable[T]], *, actor: Actor = SYSTEM
+    ) -> T:
+        """`act` in a transaction, tried again when PostgreSQL chose it as the victim of a deadlock.
+
+        Deadlocks are possible by design where two dispatchers move visits between the same phones; PostgreSQL undoes
+        one of them whole, so that running it again is safe.
+        """
+        for attempt in range(RETRIES_MAX):
+            try:
+                async with self.work(org_id, actor=actor) as work:
+                    result = await act(work)
+                return result
+            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+                if attempt == RETRIES_MAX - 1:
+                    raise
+                await asyncio.sleep(0.01 * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+@contextlib.contextmanager
+def database_faults() -> Any:
+    """Turn a database that is away, starting or out of room into one retryable refusal."""
+    try:
+        yield
+    except (
+        asyncpg.PostgresConnectionError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.AdminShutdownError,
+        asyncpg.CrashShutdownError,
+        asyncpg.TooManyConnectionsError,
+        asyncpg.InsufficientResourcesError,
+        asyncpg.QueryCanceledError,
+        asyncpg.LockNotAvailableError,
+        ConnectionError,
+        TimeoutError,
+    ) as fault:
+        raise DatabaseUnavailable(retry_after_ms=1000) from fault
+    except asyncpg.InterfaceError as fault:
+        if "closed" in str(fault) or "closing" in str(fault):
+            raise DatabaseUnavailable(retry_after_ms=1000) from fault
+        raise

@@ -1,0 +1,70 @@
+"""Codes that a phone may meet in an answer, with the sentence for a person in English and Chinese. Codes never change."""
+
+COMMAND_CODES: dict[str, tuple[str, str]] = {
+    "COMMAND_UNREADABLE": (
+        "The command could not be read: {why}. It is kept for the dispatcher.",
+        "无法读取该操作:{why}。已保留,等待调度员处理。",
+    ),
+    "COMMAND_TOO_LARGE": (
+        "The command is larger than {limit} bytes. It is kept for the dispatcher in part.",
+        "该操作超过 {limit} 字节,已部分保留,等待调度员处理。",
+    ),
+    "KIND_UNKNOWN": (
+        "This kind of command is not known here. It is kept for the dispatcher.",
+        "未知的操作类型,已保留,等待调度员处理。",
+    ),
+    "SCHEMA_TOO_NEW": (
+        "The app is newer than the server. The command is kept until the server understands it.",
+        "应用版本高于服务器,操作已保留,待服务器升级后处理。",
+    ),
+    "PAYLOAD_INVALID": (
+        "A value is not acceptable: {why}. The command is kept for the dispatcher.",
+        "字段不符合要求:{why}。操作已保留,等待调度员处理。",
+    ),
+    "NUL_CHARACTER": (
+        "A text holds the character U+0000, which cannot be stored. The command is kept for the dispatcher.",
+        "文本包含无法保存的字符 U+0000,操作已保留,等待调度员处理。",
+    ),
+    "VISIT_UNKNOWN": (
+        "There is no such visit. The command is kept for the dispatcher.",
+        "找不到该上门任务,操作已保留,等待调度员处理。",
+    ),
+    "NOT_YOUR_VISIT": (
+        "This visit was never yours. The command is kept for the dispatcher.",
+        "该上门任务从未分配给您,操作已保留,等待调度员处理。",
+    ),
+    "PART_UNKNOWN": (
+        "There is no such part. The command is kept for the dispatcher.",
+        "找不到该配件,操作已保留,等待调度员处理。",
+    ),
+    "REASSIGNED": (
+        "The visit was given to someone else meanwhile. Your work is kept and marked; the dispatcher decides.",
+        "该任务已改派他人,您的工作已保留并标记,由调度员决定。",
+    ),
+    "CANCELED": (
+        "The visit was cancelled meanwhile. Your work is kept and marked; the dispatcher decides.",
+        "该任务已取消,您的工作已保留并标记,由调度员决定。",
+    ),
+    "COMMAND_ID_REUSED": (
+        "This id was used for another command. Nothing was stored; send it with an id of its own.",
+        "该编号已用于另一操作,未保存任何内容,请使用新的编号。",
+    ),
+    "COMMAND_FAILED": (
+        "The command could not be stored ({why}). It is kept for the dispatcher.",
+        "该操作无法保存({why}),已保留,等待调度员处理。",
+    ),
+    "DEVICE_REVOKED": (
+        "This device was revoked; nothing of this command was stored.",
+        "该设备已被吊销,此操作未保存。",
+    ),
+    "TRY_AGAIN": (
+        "Nothing of this command was stored; send it again.",
+        "此操作未保存,请重新发送。",
+    ),
+}
+
+
+def sentence(code: str, locale: str, **details: object) -> str:
+    """The sentence of a command code in `en` or `zh`."""
+    english, chinese = COMMAND_CODES[code]
+    return (chinese if locale.startswith("zh") else english).format_map({"why": "?", "limit": "?", **details})

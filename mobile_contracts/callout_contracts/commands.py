@@ -1,0 +1,187 @@
+"""Commands: what a phone sends. Each is one thing that an engineer did, with its own id, time and place.
+
+A phone never sets a state; it says what happened, and the visit's state follows. On the wire the names are camelCase.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+COMMANDS_MAX = 200
+"""Commands in one push."""
+COMMAND_BYTES_MAX = 600_000
+"""One command, encoded: a signature with its picture fits, a photo does not (photos travel as uploads)."""
+
+Text = Annotated[str, Meta(max_length=4000)]
+Line = Annotated[str, Meta(min_length=1, max_length=200)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+Metres = Annotated[float, Meta(ge=0, le=1_000_000)]
+Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
+Milliseconds = Annotated[int, Meta(ge=0, le=2**62)]
+Sequence = Annotated[int, Meta(ge=1, le=2**62)]
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class Location(Struct, rename="camel", frozen=True, forbid_unknown_fields=True):
+    """A fix of the phone: WGS-84 degrees, radius of 68 % confidence in metres, who gave it, and whether it was mocked."""
+
+    lat: Latitude
+    lng: Longitude
+    accuracy_m: Metres | None = None
+    provider: Annotated[str, Meta(max_length=40)] | None = None
+    mock: bool = False
+
+
+class Command(Struct, rename="camel", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The envelope. `sequence` counts the device's commands from 1; `monotonicMs` is time since boot `bootId`."""
+
+    id: UUID
+    sequence: Sequence
+    schema_version: int
+    kind: str
+    visit_id: UUID
+    device_time: Instant
+    monotonic_ms: Milliseconds | None = None
+    boot_id: Annotated[str, Meta(max_length=64)] | None = None
+    location: Location | None = None
+    duration_s: Seconds | None = None
+    payload: dict[str, Any] = {}
+
+
+class Payload(Struct, rename="camel", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a kind of command says beside its envelope."""
+
+
+class Accept(Payload, kw_only=True):
+    """The engineer takes the visit."""
+
+
+class Travel(Payload, kw_only=True):
+    """The engineer sets out."""
+
+
+class Arrive(Payload, kw_only=True):
+    """The engineer is on the site."""
+
+
+class Diagnose(Payload, kw_only=True):
+    """What was found."""
+
+    finding: Text
+    fault_code: Annotated[str, Meta(max_length=40)] | None = None
+
+
+class ReplacePart(Payload, kw_only=True):
+    """A part from the van went into the asset."""
+
+    part_id: UUID
+    quantity: Annotated[int, Meta(ge=1, le=1000)] = 1
+    old_serial: Annotated[str, Meta(max_length=80)] | None = None
+    new_serial: Annotated[str, Meta(max_length=80)] | None = None
+
+
+class Note(Payload, kw_only=True):
+    """Free words for whoever comes next."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=4000)]
+
+
+class Photo(Payload, kw_only=True):
+    """A picture was taken. Its bytes travel apart from it, named by their hash."""
+
+    sha256: Sha256
+    media_type: Literal["image/jpeg", "image/png", "image/heic", "image/webp"]
+    size_bytes: Annotated[int, Meta(ge=1, le=100_000_000)]
+    caption: Annotated[str, Meta(max_length=400)] | None = None
+
+
+Stroke = Annotated[list[tuple[float, float, float]], Meta(min_length=1, max_length=2000)]
+"""One line of a signature: x and y in 0..1 of the pad, t in milliseconds since the first touch."""
+
+
+class Sign(Payload, kw_only=True):
+    """The customer signed on the engineer's phone, offline or not. `summary` is the text they saw, as it was shown."""
+
+    signer_name: Line
+    decision: Literal["accept", "object"] = "accept"
+    reason: Annotated[str, Meta(max_length=1000)] | None = None
+    rating: Annotated[int, Meta(ge=1, le=5)] | None = None
+    strokes: Annotated[list[Stroke], Meta(min_length=1, max_length=200)]
+    summary: Annotated[str, Meta(min_length=2, max_length=40_000)]
+
+
+class Complete(Payload, kw_only=True):
+    """The work is done."""
+
+    resolution: Text = ""
+
+
+class CouldNotComplete(Payload, kw_only=True):
+    """The work could not be done; the order waits for another visit."""
+
+    reason: Literal["no_access", "part_missing", "wrong_skill", "customer_absent", "unsafe", "other"]
+    text: Text = ""
+
+
+class Leave(Payload, kw_only=True):
+    """The engineer left the site."""
+
+
+PAYLOADS: dict[str, type[Payload]] = {
+    "visit.accept": Accept,
+    "visit.travel": Travel,
+    "visit.arrive": Arrive,
+    "visit.diagnose": Diagnose,
+    "visit.replace_part": ReplacePart,
+    "visit.note": Note,
+    "visit.photo": Photo,
+    "visit.sign": Sign,
+    "visit.complete": Complete,
+    "visit.could_not_complete": CouldNotComplete,
+    "visit.leave": Leave,
+}
+
+EVENT_KINDS: dict[str, str] = {
+    "visit.accept": "accepted",
+    "visit.travel": "travelling",
+    "visit.arrive": "arrived",
+    "visit.diagnose": "diagnosed",
+    "visit.replace_part": "part_replaced",
+    "visit.note": "note",
+    "visit.photo": "photo",
+    "visit.sign": "customer_signed",
+    "visit.complete": "completed",
+    "visit.could_not_complete": "could_not_complete",
+    "visit.leave": "left",
+}
+"""The on-site event that each command becomes; the event carries the command's id."""
+
+
+class PushEnvelope(Struct, rename="camel", frozen=True, kw_only=True):
+    """The batch: the phone's clocks at the moment of sending measure its offset; `commands` are read one by one."""
+
+    sent_at: Instant
+    commands: list[Any]
+    monotonic_ms: Milliseconds | None = None
+    boot_id: Annotated[str, Meta(max_length=64)] | None = None
+    app_version: Annotated[str, Meta(max_length=40)] | None = None
+
+
+Status = Literal["applied", "duplicate", "conflict", "quarantined", "refused"]
+
+
+class Answer(Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one command. `applied`, `duplicate` and `conflict`: stored, drop it from the queue. `quarantined`:
+    kept whole on the server for a person, drop it too. `refused`: nothing was stored, see `code`."""
+
+    index: int
+    status: Status
+    id: UUID | None = None
+    code: str | None = None
+    path: str | None = None
+    message: str | None = None
+    first_status: Status | None = None
