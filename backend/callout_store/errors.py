@@ -63,6 +63,30 @@ class BodyTooLarge(Refusal):
     zh = "请求体超过上限 {limit} 字节,请分批发送。"
 
 
+class BodyTooSlow(Refusal):
+    code, status, retryable = "BODY_TOO_SLOW", 408, True
+    en = "The body did not arrive within {seconds} seconds. Send smaller batches over a slow line."
+    zh = "请求体未在 {seconds} 秒内送达,网络较慢时请分批发送。"
+
+
+class UnsupportedBody(Refusal):
+    code, status = "UNSUPPORTED_BODY", 415
+    en = "A body of this kind is not read here. Send JSON with `Content-Type: application/json`."
+    zh = "不支持此类型的请求体,请使用 `Content-Type: application/json` 发送 JSON。"
+
+
+class NoSuchAddress(Refusal):
+    code, status = "NO_SUCH_ADDRESS", 404
+    en = "Nothing lives at this address."
+    zh = "该地址不存在。"
+
+
+class MethodRefused(Refusal):
+    code, status = "METHOD_REFUSED", 405
+    en = "This address does not take {method}."
+    zh = "该地址不支持 {method} 方法。"
+
+
 class BadField(Refusal):
     code, status = "BAD_FIELD", 422
     en = "A field is not acceptable: {why}."

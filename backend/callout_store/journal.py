@@ -36,6 +36,7 @@ async def write(work: Work, *entries: Entry) -> None:
 async def write_many(work: Work, entries: Sequence[Entry]) -> None:
     """Write a batch of entries in one statement."""
     actor = work.actor
+    lines = [(new_id(), entry) for entry in entries]
     await work.execute(
         """
         insert into journal (id, at, kind, entity, entity_id, order_id, visit_id, actor_id, actor_role, device_id, data)
@@ -43,7 +44,7 @@ async def write_many(work: Work, entries: Sequence[Entry]) -> None:
         from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[])
             as t(i, a, k, e, ei, o, v, d)
         """,
-        [new_id() for _ in entries],
+        [id_ for id_, _ in lines],
         [e.at or work.now for e in entries],
         [e.kind for e in entries],
         [e.entity for e in entries],
@@ -55,3 +56,4 @@ async def write_many(work: Work, entries: Sequence[Entry]) -> None:
         actor.role,
         actor.device_id,
     )
+    work.lines += lines

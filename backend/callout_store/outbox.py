@@ -82,6 +82,7 @@ async def send(work: Work, *messages: Message) -> None:
         [msgspec.json.encode(m.payload).decode() for m in messages],
         [m.run_at for m in messages],
     )
+    work.owes = True
 
 
 async def claim(db: Database, *, limit: int = CLAIM_MAX, lease_s: float = LEASE_S) -> list[Claimed]:
@@ -205,17 +206,25 @@ async def replay(work: Work, ids: Sequence[UUID]) -> int:
     )
     if revived == 0:
         raise NotFound(entity="dead letter")
+    work.owes = True
     return revived
 
 
 async def next_due_s(db: Database) -> float | None:
-    """Seconds until the next row or timer is due (0 when one is), None when nothing waits."""
+    """Seconds until the next row or timer is due (0 when one is), None when nothing waits.
+
+    A row that waits for its elder in the stream is due when the elder is.
+    """
     async with db.system_work() as work:
         seconds = await work.fetchval(
             """
             select extract(epoch from min(due) - now()) from (
-                select min(greatest(run_at, coalesce(lease_until, run_at))) as due from outbox
+                select min(greatest(run_at, coalesce(lease_until, run_at))) as due from outbox o
                 where state in ('ready', 'leased')
+                  and not exists (
+                      select 1 from outbox e
+                      where e.org_id = o.org_id and e.stream = o.stream and e.position < o.position
+                        and e.state in ('ready', 'leased'))
                 union all
                 select min(due_at) from timer where state = 'armed'
             ) t

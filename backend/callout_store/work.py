@@ -67,6 +67,12 @@ class BeforeCommit(Protocol):
     async def __call__(self, work: "Work", touched: Touched) -> None: ...
 
 
+class BeforeCommitLines(Protocol):
+    """A hook over the journal lines (id, entry) that this unit of work wrote, run inside the transaction, once."""
+
+    async def __call__(self, work: "Work", lines: list[tuple[UUID, Any]]) -> None: ...
+
+
 class Work:
     """One transaction in hand. `now` is read once, so that all rows of one act carry the same instant."""
 
@@ -76,6 +82,10 @@ class Work:
         self.actor = actor
         self.now = now
         self.touched = Touched()
+        self.lines: list[tuple[UUID, Any]] = []
+        """Journal lines of this unit of work; `callout_store.journal` appends."""
+        self.owes = False
+        """Whether something was put into the outbox, so that a worker should be woken."""
         self._after: list[Callable[[], Awaitable[None]]] = []
 
     @property
@@ -115,13 +125,14 @@ class Work:
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo only the inner block if it raises; the exception goes on to the caller."""
         rows = {k: set(v) for k, v in self.touched.rows.items()}
-        effects = len(self._after)
+        effects, lines = len(self._after), len(self.lines)
         try:
             async with self.conn.transaction():
                 yield
         except BaseException:
             self.touched.rows = rows
             del self._after[effects:]
+            del self.lines[lines:]
             raise
 
     async def run_effects(self) -> None:
@@ -141,13 +152,19 @@ class Database:
         url: str,
         *,
         clock: Clock | None = None,
+        machine_clock: Clock | None = None,
         tables: tuple[type[Table], ...] = (),
         pool_min: int = 1,
         pool_max: int = 10,
     ) -> None:
         self.url = url
         self.clock: Clock = clock or SystemClock()
+        self.machine_clock: Clock = machine_clock or SystemClock()
+        """What leases and timers are compared with; never the demo's fast clock."""
         self.hooks: list[BeforeCommit] = []
+        self.journal_hooks: list[BeforeCommitLines] = []
+        self.on_outbox: Callable[[], None] | None = None
+        """Called after a commit that put something into the outbox; must return at once and never raise."""
         self.pool_max = pool_max
         self.engine = CalloutEngine(
             {
@@ -208,9 +225,14 @@ class Database:
                 )
                 work = Work(conn, org_id, actor, self.clock.now())
                 yield work
+                if work.lines:
+                    for line_hook in self.journal_hooks:
+                        await line_hook(work, work.lines)
                 if work.touched:
                     for hook in self.hooks:
                         await hook(work, work.touched)
+        if work.owes and self.on_outbox is not None:
+            self.on_outbox()
         await work.run_effects()
 
     @contextlib.asynccontextmanager
@@ -220,7 +242,7 @@ class Database:
             async with self.engine.transaction() as tx:
                 conn = tx.connection  # type: ignore[attr-defined]
                 await conn.execute(f"set local role {WORKER_ROLE}")
-                work = Work(conn, None, SYSTEM, self.clock.now())
+                work = Work(conn, None, SYSTEM, self.machine_clock.now())
                 yield work
         await work.run_effects()
 

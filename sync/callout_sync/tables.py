@@ -4,7 +4,7 @@ The database's own definition is in `callout_backend/migrations/sql`; a test hol
 default here: a value that was forgotten must be refused by PostgreSQL instead of being filled in silently.
 """
 
-from piccolo.columns import BigInt, Boolean, Bytea, Text, Timestamptz, UUID, Varchar
+from piccolo.columns import BigInt, Boolean, Bytea, Text, Timestamptz, UUID
 from piccolo.table import Table
 
 
@@ -46,7 +46,7 @@ class SyncFeed(Table, tablename="sync_feed"):
     scope_id = UUID(default=None)
     entity = Text(default=None)
     row_id = UUID(primary_key=True, default=None)
-    op = Varchar(length=1, default=None)
+    op = Text(default=None)
     body = Text(default=None)
 
 

@@ -55,6 +55,7 @@ create table shift (
     foreign key (org_id, engineer_id) references engineer (org_id, id)
 );
 create index shift_engineer on shift (org_id, engineer_id, starts_at);
+create index shift_time on shift (org_id, starts_at);
 
 create table absence (
     org_id uuid not null default callout_org(),
@@ -67,6 +68,7 @@ create table absence (
     foreign key (org_id, engineer_id) references engineer (org_id, id)
 );
 create index absence_engineer on absence (org_id, engineer_id, starts_at);
+create index absence_time on absence (org_id, ends_at);
 
 -- `plan` is what the dispatcher decided, the *_at columns are what events told, `state` is derived from both.
 create table visit (

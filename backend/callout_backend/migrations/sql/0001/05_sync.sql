@@ -47,7 +47,7 @@ create table sync_feed (
     scope_id uuid not null,
     entity text not null,
     row_id uuid not null,
-    op "char" not null check (op in ('U', 'D')),
+    op text not null check (op in ('U', 'D')),
     xid xid8 not null default pg_current_xact_id(),
     body text not null default '',
     primary key (org_id, scope_id, entity, row_id)

@@ -1,0 +1,83 @@
+"""The Litestar application. `uvicorn --factory callout_backend.app:create_app` starts it, in as many processes as wanted."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.static_files import create_static_files_router
+from litestar.types import ControllerRouterHandler
+
+from callout_backend.doors import auth, home, intake, signoff
+from callout_backend.jobs.wake import Waker
+from callout_backend.ops import health, logs, metrics
+from callout_backend.ops.envelope import Envelope
+from callout_backend.problems import EXCEPTION_HANDLERS
+from callout_backend.settings import Settings, signing_secret
+from callout_backend.web.assets import STATIC_FOLDER
+from callout_backend.wiring import add_hooks, make_database
+from callout_graphql.endpoint import CalloutGraphQL
+from callout_people.tokens import TokenIssuer
+from callout_store.clock import Clock
+from callout_store.work import Database
+from callout_sync.poke import Pokes
+
+OPS_ROUTES: tuple[ControllerRouterHandler, ...] = (health.healthz, health.readyz, metrics.metrics)
+
+
+def create_app(
+    settings: Settings | None = None, *, db: Database | None = None, clock: Clock | None = None
+) -> Litestar:
+    """The application, on `app.state`: settings, db, issuer, pokes.
+
+    Without `settings` they are read from the environment, logging included, as uvicorn's workers do. A `db` that is
+    handed in stays its giver's: it is neither started nor stopped here. `clock` is ignored beside a `db`, which has one.
+    """
+    if settings is None:
+        settings = Settings.from_env()
+        logs.configure("console" if settings.log_format == "console" else "json", level=settings.log_level)
+    owned = db is None
+    if db is None:
+        db = make_database(settings, clock=clock)
+    else:
+        add_hooks(db)
+    issuer = TokenIssuer(signing_secret(settings))
+    pokes = Pokes(db.url)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            if owned:
+                await db.start()
+                stack.push_async_callback(db.stop)
+            await pokes.start()
+            stack.push_async_callback(pokes.stop)
+            if settings.redis_url is not None:
+                waker = Waker(settings.redis_url)
+                waker.start()
+                stack.push_async_callback(waker.stop)
+                db.on_outbox = waker.nudge
+                stack.callback(setattr, db, "on_outbox", None)
+            yield
+
+    app = Litestar(
+        route_handlers=[
+            home.home,
+            *auth.ROUTES,
+            *signoff.ROUTES,
+            *intake.ROUTES,
+            *OPS_ROUTES,
+            CalloutGraphQL,
+            create_static_files_router(path="/static", directories=[STATIC_FOLDER]),
+        ],
+        exception_handlers=EXCEPTION_HANDLERS,
+        lifespan=[lifespan],
+        # Without deep_copy=False Litestar would copy the pool.
+        state=State({"settings": settings, "db": db, "issuer": issuer, "pokes": pokes}, deep_copy=False),
+        request_max_body_size=settings.body_bytes_max,
+        # Litestar's own logging would write stacks beside ours, and its API page loads scripts from elsewhere.
+        logging_config=None,
+        openapi_config=None,
+    )
+    app.asgi_handler = Envelope(app.asgi_handler, body_seconds_max=settings.body_seconds_max)
+    return app

@@ -1,0 +1,1 @@
+"""REST doors: sign-in, sign-off, intake, and the page that lists them."""

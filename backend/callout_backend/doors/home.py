@@ -1,0 +1,48 @@
+"""The page at `/`: which doors there are, in the visitor's language."""
+
+from html import escape
+from typing import Any
+
+from litestar import MediaType, Request, Response, get
+
+from callout_backend.problems import locale_of
+from callout_backend.web.assets import asset
+
+TITLE = "Callout"
+LEAD = {
+    "en": "Field service: orders, dispatch, and engineers' phones that work offline.",
+    "zh": "现场服务:工单、派工,以及可离线工作的工程师手机端。",
+}
+DOORS: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("/graphql", "GraphQL", {"en": "the API for dispatchers, phones and integrations", "zh": "面向调度员、手机与集成的接口"}),
+    ("", "/s/…", {"en": "sign-off pages for customers, by the link they were sent", "zh": "客户签收页面,通过收到的链接访问"}),
+    ("/healthz", "/healthz", {"en": "whether this process is alive", "zh": "进程是否存活"}),
+    ("/readyz", "/readyz", {"en": "whether what it leans on is in order", "zh": "所依赖的服务是否正常"}),
+    ("/metrics", "/metrics", {"en": "measurements for Prometheus", "zh": "Prometheus 指标"}),
+)
+
+
+def render(locale: str) -> str:
+    """The page in `en` or `zh`."""
+    rows = "".join(
+        f"<dt>{_link(address, name)}</dt><dd>{escape(text[locale])}</dd>" for address, name, text in DOORS
+    )
+    return (
+        f'<!doctype html><html lang="{locale}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{TITLE}</title><link rel="stylesheet" href="{asset("home.css")}"></head>'
+        f'<body><h1>{TITLE}</h1><p class="lead">{escape(LEAD[locale])}</p><dl>{rows}</dl></body></html>'
+    )
+
+
+def _link(address: str, name: str) -> str:
+    return f'<a href="{address}">{escape(name)}</a>' if address else escape(name)
+
+
+@get("/", media_type=MediaType.HTML, include_in_schema=False)
+async def home(request: Request[Any, Any, Any]) -> Response[str]:
+    """The page of doors."""
+    locale = locale_of(request.headers.get("accept-language"))
+    return Response(
+        render(locale), media_type=MediaType.HTML, headers={"Content-Language": locale, "Vary": "Accept-Language"}
+    )

@@ -1,0 +1,1 @@
+"""What the people who run Callout need: logs, health and metrics."""

@@ -1,0 +1,157 @@
+"""What visits tell an order: its state, and the moments that its SLA clock waits for.
+
+On the path of every push of every phone, hence set-based: one statement where nothing changed, and up to four
+where something did, for any number of orders.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from callout_orders.intake import SLA_CHANNEL, sla_key
+from callout_orders.order_states import COMPLETED_VISIT, VisitFact, derive
+from callout_orders.sla import MilestoneName
+from callout_orders.terms import OrderState
+from callout_store import timers
+from callout_store.journal import Entry, write
+from callout_store.work import Work
+
+
+class VisitFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """All that an order's visits say. `visits` holds (state, ended_at) of every visit, oldest first.
+
+    The three moments are the server's reckoning (corrected times): the first answer, the first arrival, and
+    the completion. None says nothing, it does not take back.
+    """
+
+    order_id: UUID
+    visits: tuple[tuple[str, datetime | None], ...]
+    responded_at: datetime | None = None
+    arrived_at: datetime | None = None
+    resolved_at: datetime | None = None
+
+
+class _Change(msgspec.Struct, kw_only=True):
+    order_id: UUID
+    before: str
+    state: str
+    responded_at: datetime | None
+    arrived_at: datetime | None
+    resolved_at: datetime | None
+
+
+async def apply_visit_facts(work: Work, facts: Sequence[VisitFacts]) -> list[UUID]:
+    """Bring orders up to what their visits say; returns the ids of the orders that changed.
+
+    Locks the orders in the order of their ids; callers lock visits before. The first response and the first
+    arrival only ever move earlier (a late phone may know of an earlier one); `resolved_at` stands exactly
+    while the order is completed or closed. Applying the same facts again changes nothing. The last entry of
+    an order counts; orders that are not there are passed over.
+    """
+    by_order = {fact.order_id: fact for fact in facts}
+    if not by_order:
+        return []
+    rows = await work.fetch(
+        """
+        select id, state, responded_at, arrived_at, resolved_at, resolve_due_at, canceled_at, closed_at
+        from work_order where id = any($1::uuid[]) order by id for update
+        """,
+        list(by_order),
+    )
+    changes: list[_Change] = []
+    met: list[str] = []
+    reopened: list[tuple[UUID, datetime]] = []
+    for row in rows:
+        fact = by_order[row["id"]]
+        state = derive(
+            (VisitFact(f"{n:06d}", state, ended) for n, (state, ended) in enumerate(fact.visits)),
+            canceled=row["canceled_at"] is not None,
+            closed=row["closed_at"] is not None,
+        ).value
+        change = _Change(
+            order_id=row["id"],
+            before=row["state"],
+            state=state,
+            responded_at=_earlier(row["responded_at"], fact.responded_at),
+            arrived_at=_earlier(row["arrived_at"], fact.arrived_at),
+            resolved_at=_resolved_at(state, row["resolved_at"], fact, work.now),
+        )
+        moved = {
+            MilestoneName.FIRST_RESPONSE: (row["responded_at"], change.responded_at),
+            MilestoneName.ARRIVAL: (row["arrived_at"], change.arrived_at),
+            MilestoneName.RESOLUTION: (row["resolved_at"], change.resolved_at),
+        }
+        if change.before == state and all(old == new for old, new in moved.values()):
+            continue
+        changes.append(change)
+        met += [
+            sla_key(row["id"], name) for name, (old, new) in moved.items() if old is None and new is not None
+        ]
+        if row["resolved_at"] is not None and change.resolved_at is None:
+            reopened.append((row["id"], row["resolve_due_at"]))
+    if not changes:
+        return []
+    await _store(work, changes)
+    if met:
+        await timers.cancel(work, *met)
+    for order_id, due in reopened:
+        await timers.arm(
+            work,
+            key=sla_key(order_id, MilestoneName.RESOLUTION),
+            due_at=due,
+            channel=SLA_CHANNEL,
+            payload={"orderId": str(order_id), "milestone": MilestoneName.RESOLUTION.value},
+        )
+    return [change.order_id for change in changes]
+
+
+async def _store(work: Work, changes: list[_Change]) -> None:
+    await work.execute(
+        """
+        update work_order o
+        set state = t.state, responded_at = t.responded_at, arrived_at = t.arrived_at,
+            resolved_at = t.resolved_at, revision = o.revision + 1
+        from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
+            as t(id, state, responded_at, arrived_at, resolved_at)
+        where o.id = t.id
+        """,
+        [c.order_id for c in changes],
+        [c.state for c in changes],
+        [c.responded_at for c in changes],
+        [c.arrived_at for c in changes],
+        [c.resolved_at for c in changes],
+    )
+    await write(
+        work,
+        *(
+            Entry(
+                kind="work_order.state_changed",
+                entity="work_order",
+                entity_id=c.order_id,
+                order_id=c.order_id,
+                data={"from": c.before, "to": c.state},
+            )
+            for c in changes
+            if c.before != c.state
+        ),
+    )
+    work.touch("work_order", *(c.order_id for c in changes))
+
+
+def _earlier(stored: datetime | None, told: datetime | None) -> datetime | None:
+    if stored is None or told is None:
+        return stored or told
+    return min(stored, told)
+
+
+def _resolved_at(state: str, stored: datetime | None, fact: VisitFacts, now: datetime) -> datetime | None:
+    if state in (OrderState.CLOSED, OrderState.CANCELED):
+        return stored
+    if state != OrderState.COMPLETED:
+        return None
+    if fact.resolved_at is not None:
+        return fact.resolved_at
+    ends = [ended for visit, ended in fact.visits if visit == COMPLETED_VISIT and ended is not None]
+    return max(ends) if ends else stored or now

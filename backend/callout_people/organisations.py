@@ -1,0 +1,128 @@
+"""Organisations: the tenants. One is made in a unit of work of its own new id, since row-level security binds that too."""
+
+import re
+import zoneinfo
+from typing import Final
+from uuid import UUID
+
+from asyncpg import Record
+from msgspec import Struct
+
+from callout_people.texts import line, locale_code
+from callout_store.errors import AlreadyExists, BadField, NotFound
+from callout_store.journal import Entry, write
+from callout_store.work import Work
+
+_SLUG: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
+_COLUMNS: Final = "id, slug, name, locale, time_zone, phone_window_days"
+
+
+class Organisation(Struct, frozen=True, kw_only=True):
+    """A tenant. `phone_window_days` is how far back and ahead an engineer's phone holds visits."""
+
+    id: UUID
+    slug: str
+    name: str
+    locale: str
+    time_zone: str
+    phone_window_days: int
+
+
+async def create_organisation(
+    work: Work, *, slug: str, name: str, locale: str = "en", time_zone: str = "UTC", phone_window_days: int = 14
+) -> Organisation:
+    """Make the organisation whose id this unit of work was opened with: `db.work(new_id())`.
+
+    Raises BadField, or AlreadyExists where the slug is taken.
+    """
+    made = await work.fetchrow(
+        f"""
+        insert into organisation (id, slug, name, locale, time_zone, phone_window_days)
+        values ($1, $2, $3, $4, $5, $6) on conflict do nothing returning {_COLUMNS}
+        """,
+        work.org_id,
+        check_slug(slug),
+        line(name, "name"),
+        locale_code(locale),
+        _zone(time_zone),
+        _window(phone_window_days),
+    )
+    if made is None:
+        raise AlreadyExists(entity="organisation", key="slug", path="slug")
+    await write(
+        work, Entry(kind="organisation.created", entity="organisation", entity_id=work.org_id, data={"slug": slug})
+    )
+    return _read(made)
+
+
+async def update_organisation(
+    work: Work,
+    *,
+    name: str | None = None,
+    locale: str | None = None,
+    time_zone: str | None = None,
+    phone_window_days: int | None = None,
+) -> Organisation:
+    """Change the settings that are given of this unit of work's organisation. Raises BadField."""
+    row = await work.fetchrow(
+        f"""
+        update organisation set name = coalesce($2, name), locale = coalesce($3, locale),
+            time_zone = coalesce($4, time_zone), phone_window_days = coalesce($5, phone_window_days)
+        where id = $1 returning {_COLUMNS}
+        """,
+        work.org_id,
+        None if name is None else line(name, "name"),
+        None if locale is None else locale_code(locale),
+        None if time_zone is None else _zone(time_zone),
+        None if phone_window_days is None else _window(phone_window_days),
+    )
+    if row is None:
+        raise NotFound(entity="organisation")
+    changed = {"name": name, "locale": locale, "timeZone": time_zone, "phoneWindowDays": phone_window_days}
+    await write(
+        work,
+        Entry(
+            kind="organisation.changed",
+            entity="organisation",
+            entity_id=work.org_id,
+            data={key: value for key, value in changed.items() if value is not None},
+        ),
+    )
+    return _read(row)
+
+
+async def organisation(work: Work) -> Organisation:
+    """The organisation of this unit of work. Raises NotFound."""
+    row = await work.fetchrow(f"select {_COLUMNS} from organisation where id = $1", work.org_id)
+    if row is None:
+        raise NotFound(entity="organisation")
+    return _read(row)
+
+
+async def organisation_by_slug(work: Work, slug: str) -> Organisation | None:
+    """The organisation with this slug; the unit of work is opened for it: `db.work(None, org_slug=slug)`."""
+    row = await work.fetchrow(f"select {_COLUMNS} from organisation where slug = $1", slug)
+    return None if row is None else _read(row)
+
+
+def check_slug(slug: str) -> str:
+    """The slug itself; raises BadField unless it is 2 to 63 of a-z, 0-9 and hyphens."""
+    if not _SLUG.fullmatch(slug):
+        raise BadField(path="slug", why="a slug has 2 to 63 of a-z, 0-9 and hyphens, and starts with no hyphen")
+    return slug
+
+
+def _zone(name: str) -> str:
+    if name not in zoneinfo.available_timezones():
+        raise BadField(path="timeZone", why="it is not a time zone of the IANA database")
+    return name
+
+
+def _window(days: int) -> int:
+    if not 1 <= days <= 365:
+        raise BadField(path="phoneWindowDays", why="it lies between 1 and 365 days")
+    return days
+
+
+def _read(row: Record) -> Organisation:
+    return Organisation(**dict(row))

@@ -1,0 +1,1 @@
+"""Dispatch: engineers with their skills and shifts; visits and their on-site events; pick and board."""

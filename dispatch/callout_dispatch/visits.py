@@ -1,0 +1,360 @@
+"""On-site events: recorded append-only, in sets, and folded into the visit's progress.
+
+Lock order everywhere in Callout: engineers, then visits (by id), then orders (by id). Events of one visit therefore
+commit in the order in which their transactions took the visit's row, which the outbox's streams rely on.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from callout_dispatch.events import (
+    Happened,
+    LockedVisit,
+    Reporter,
+    Standing,
+    progress_columns,
+    progress_of,
+    standing,
+)
+from callout_dispatch.visit_states import ENDED, EventKind, VisitEvent, VisitState, ended_at, merge, state_of
+from callout_geo.geofence import Fix, judge
+from callout_geo.points import Point
+from callout_orders import progress as order_progress
+from callout_orders import stock
+from callout_store import journal
+from callout_store.errors import NotFound
+from callout_store.work import Work
+
+LOCK_SQL = """
+select v.id, v.order_id, v.engineer_id, v.plan, v.state, v.assigned_at,
+       v.accepted_at, v.travelling_at, v.arrived_at, v.first_on_site_at, v.signed_at, v.left_at,
+       v.completed_at, v.could_not_complete_at, v.outcome, v.outcome_at, v.outcome_event_id,
+       o.asset_id, s.lat as site_lat, s.lng as site_lng, s.geofence_radius_m,
+       exists (
+           select 1 from visit_assignment a
+           where a.org_id = v.org_id and a.visit_id = v.id and a.engineer_id = $2
+       ) as held_before
+from visit v
+join work_order o on o.org_id = v.org_id and o.id = v.order_id
+join site s on s.org_id = o.org_id and s.id = o.site_id
+where v.org_id = callout_org() and v.id = any($1)
+order by v.id
+for update of v
+"""
+
+
+async def lock(work: Work, visit_ids: Sequence[UUID], *, engineer_id: UUID | None) -> dict[UUID, LockedVisit]:
+    """The visits' rows under lock, by id; ids that are none of this organisation's are missing."""
+    rows = await work.fetch(LOCK_SQL, sorted(set(visit_ids)), engineer_id)
+    return {
+        row["id"]: LockedVisit(
+            id=row["id"],
+            order_id=row["order_id"],
+            asset_id=row["asset_id"],
+            engineer_id=row["engineer_id"],
+            plan=row["plan"],
+            state=row["state"],
+            assigned_at=row["assigned_at"],
+            site_lat=row["site_lat"],
+            site_lng=row["site_lng"],
+            geofence_radius_m=row["geofence_radius_m"],
+            held_before=row["held_before"],
+            progress=progress_of(row),
+        )
+        for row in rows
+    }
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an event that was recorded."""
+
+    event_id: UUID
+    standing: Standing
+
+
+async def record(
+    work: Work, visits: dict[UUID, LockedVisit], events: Sequence[Happened], reporter: Reporter
+) -> list[Recorded]:
+    """Write events of one reporter on locked visits, in one statement a table, and fold them into the visits.
+
+    The caller has dropped events of strangers and of unknown visits. Events after a reassignment or a cancellation are
+    kept and flagged, move stock (the part is in the machine, whoever the visit belongs to now), and move no state.
+    """
+    fix = await _last_fix(work, reporter.engineer_id)
+    rows: list[tuple[Any, ...]] = []
+    recorded: list[Recorded] = []
+    entries: list[journal.Entry] = []
+    moves: list[stock.Move] = []
+    changed: dict[UUID, LockedVisit] = {}
+    newest: Happened | None = None
+
+    for event in events:
+        visit = visits[event.visit_id]
+        stands = standing(visit, reporter)
+        verdict = judge(
+            event_point=_point(event.lat, event.lng),
+            site_point=_point(visit.site_lat, visit.site_lng),
+            accuracy_m=event.accuracy_m,
+            mock=event.mock,
+            at=event.corrected_at,
+            previous=fix,
+            radius_m=float(visit.geofence_radius_m),
+        )
+        if verdict.trusted and event.lat is not None and event.lng is not None:
+            fix = Fix(Point(event.lat, event.lng), event.corrected_at)
+            newest = event if newest is None or event.corrected_at >= newest.corrected_at else newest
+        flags = (*event.flags, *verdict.flags, *(() if stands == "own" else (f"after_{stands}",)))
+        recorded.append(Recorded(event_id=event.id, standing=stands))
+        rows.append(_event_row(event, visit, reporter, verdict.kind, verdict.distance_m, flags))
+        if event.kind is EventKind.PART_REPLACED:
+            moves.append(
+                stock.Move(
+                    holder_id=reporter.engineer_id,
+                    part_id=UUID(str(event.data["partId"])),
+                    quantity=-int(event.data["quantity"]),
+                    reason="part_replaced",
+                    event_id=event.id,
+                    order_id=visit.order_id,
+                )
+            )
+        if stands == "own":
+            visit.progress = merge(visit.progress, VisitEvent(event.kind, event.corrected_at, str(event.id)))
+            changed[visit.id] = visit
+        entries.append(
+            journal.Entry(
+                kind=f"visit.{event.kind.value}",
+                entity="event",
+                entity_id=event.id,
+                order_id=visit.order_id,
+                visit_id=visit.id,
+                at=event.corrected_at,
+                data={"geofence": verdict.kind, "flags": flags, "source": event.source},
+            )
+        )
+
+    await work.execute(INSERT_EVENTS, *_columns(rows, len(EVENT_COLUMNS)))
+    work.touch("event", *(event.id for event in events))
+    entries += await _store_progress(work, list(changed.values()))
+    if moves:
+        await stock.move(work, moves)
+    if newest is not None and reporter.device_id is not None:
+        await _store_position(work, reporter.engineer_id, newest)
+    await journal.write_many(work, entries)
+    if changed:
+        await sync_orders(work, {visit.order_id for visit in changed.values()})
+    return recorded
+
+
+async def customer_signed_by_link(
+    work: Work,
+    *,
+    event_id: UUID,
+    visit_id: UUID,
+    order_id: UUID,
+    signer_name: str,
+    decision: str,
+    rating: int | None,
+    reason: str | None,
+) -> None:
+    """Record the signature that a customer gave in a browser as an on-site event of the visit's engineer."""
+    visits = await lock(work, [visit_id], engineer_id=None)
+    visit = visits.get(visit_id)
+    if visit is None or visit.engineer_id is None or visit.order_id != order_id:
+        raise NotFound(entity="visit")
+    event = Happened(
+        id=event_id,
+        visit_id=visit_id,
+        kind=EventKind.CUSTOMER_SIGNED,
+        device_time=work.now,
+        received_at=work.now,
+        corrected_at=work.now,
+        clock_offset_ms=0,
+        schema_version=1,
+        source="link",
+        data={"signerName": signer_name, "decision": decision, "rating": rating, "reason": reason},
+    )
+    user_id = await work.fetchval(
+        "select user_id from engineer where org_id = callout_org() and id = $1", visit.engineer_id
+    )
+    await record(work, visits, [event], Reporter(engineer_id=visit.engineer_id, user_id=user_id, device_id=None))
+
+
+async def sync_orders(work: Work, order_ids: set[UUID]) -> None:
+    """Tell the orders what their visits say now; their state and SLA facts follow from it."""
+    rows = await work.fetch(
+        """
+        select v.order_id, array_agg(v.state order by v.number) as states, array_agg(v.ended_at order by v.number) as ended,
+               min(v.accepted_at) as accepted_at,
+               min(least(v.arrived_at, v.first_on_site_at)) as arrived_at, min(v.completed_at) as completed_at
+        from visit v where v.org_id = callout_org() and v.order_id = any($1)
+        group by v.order_id
+        """,
+        sorted(order_ids),
+    )
+    facts = [
+        order_progress.VisitFacts(
+            order_id=row["order_id"],
+            visits=tuple(zip(row["states"], row["ended"], strict=True)),
+            responded_at=_earliest(row["accepted_at"], row["arrived_at"]),
+            arrived_at=row["arrived_at"],
+            resolved_at=row["completed_at"],
+        )
+        for row in rows
+    ]
+    await order_progress.apply_visit_facts(work, facts)
+
+
+async def _store_progress(work: Work, visits: list[LockedVisit]) -> list[journal.Entry]:
+    if not visits:
+        return []
+    entries = []
+    rows = []
+    for visit in visits:
+        before, after = visit.state, state_of(visit.progress)
+        ended = ended_at(visit.progress) if after in ENDED else None
+        rows.append((visit.id, after.value, ended, *progress_columns(visit.progress).values()))
+        if before != after:
+            visit.state = after.value
+            entries.append(
+                journal.Entry(
+                    kind="visit.state_changed",
+                    entity="visit",
+                    entity_id=visit.id,
+                    order_id=visit.order_id,
+                    visit_id=visit.id,
+                    data={"from": before, "to": VisitState(after).value},
+                )
+            )
+    await work.execute(UPDATE_VISITS, *_columns(rows, 14))
+    work.touch("visit", *(visit.id for visit in visits))
+    return entries
+
+
+async def _last_fix(work: Work, engineer_id: UUID) -> Fix | None:
+    row = await work.fetchrow(
+        "select last_lat, last_lng, last_position_at from engineer where org_id = callout_org() and id = $1", engineer_id
+    )
+    if row is None or row["last_lat"] is None or row["last_position_at"] is None:
+        return None
+    return Fix(Point(row["last_lat"], row["last_lng"]), row["last_position_at"])
+
+
+async def _store_position(work: Work, engineer_id: UUID, event: Happened) -> None:
+    await work.execute(
+        """
+        update engineer set last_lat = $2, last_lng = $3, last_accuracy_m = $4, last_position_at = $5, last_seen_at = $6
+        where org_id = callout_org() and id = $1 and (last_position_at is null or last_position_at <= $5)
+        """,
+        engineer_id,
+        event.lat,
+        event.lng,
+        event.accuracy_m,
+        event.corrected_at,
+        event.received_at,
+    )
+
+
+EVENT_COLUMNS: dict[str, str] = {
+    "id": "uuid",
+    "visit_id": "uuid",
+    "order_id": "uuid",
+    "asset_id": "uuid",
+    "engineer_id": "uuid",
+    "actor_id": "uuid",
+    "device_id": "uuid",
+    "kind": "text",
+    "device_time": "timestamptz",
+    "monotonic_ms": "bigint",
+    "boot_id": "text",
+    "received_at": "timestamptz",
+    "corrected_at": "timestamptz",
+    "clock_offset_ms": "bigint",
+    "lat": "float8",
+    "lng": "float8",
+    "accuracy_m": "float8",
+    "provider": "text",
+    "mock": "bool",
+    "duration_s": "float8",
+    "device_sequence": "bigint",
+    "schema_version": "int",
+    "source": "text",
+    "geofence": "text",
+    "geofence_distance_m": "float8",
+    "flags": "text",
+    "data": "text",
+}
+_SELECTED = {"flags": "coalesce(string_to_array(nullif(flags, ''), ','), '{}')", "data": "data::jsonb"}
+INSERT_EVENTS = "insert into visit_event ({columns}) select {values} from unnest({arrays}) as t({columns})".format(
+    columns=", ".join(EVENT_COLUMNS),
+    values=", ".join(_SELECTED.get(name, name) for name in EVENT_COLUMNS),
+    arrays=", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(EVENT_COLUMNS.values(), 1)),
+)
+
+UPDATE_VISITS = """
+update visit v set state = t.state, ended_at = t.ended, accepted_at = t.accepted, travelling_at = t.travelling,
+    arrived_at = t.arrived, first_on_site_at = t.on_site, signed_at = t.signed, completed_at = t.completed,
+    could_not_complete_at = t.could_not, left_at = t.left_at, outcome = t.outcome, outcome_at = t.outcome_at,
+    outcome_event_id = t.outcome_id, revision = v.revision + 1
+from unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[],
+            $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::text[],
+            $13::timestamptz[], $14::uuid[])
+    as t(id, state, ended, accepted, travelling, arrived, on_site, signed, completed, could_not, left_at, outcome,
+         outcome_at, outcome_id)
+where v.org_id = callout_org() and v.id = t.id
+"""
+
+
+def _event_row(
+    event: Happened,
+    visit: LockedVisit,
+    reporter: Reporter,
+    geofence: str,
+    distance_m: float | None,
+    flags: tuple[str, ...],
+) -> tuple[Any, ...]:
+    return (
+        event.id,
+        visit.id,
+        visit.order_id,
+        visit.asset_id,
+        reporter.engineer_id,
+        reporter.user_id if event.source == "phone" else None,
+        reporter.device_id,
+        event.kind.value,
+        event.device_time,
+        event.monotonic_ms,
+        event.boot_id,
+        event.received_at,
+        event.corrected_at,
+        event.clock_offset_ms,
+        event.lat,
+        event.lng,
+        event.accuracy_m,
+        event.provider,
+        event.mock,
+        event.duration_s,
+        event.sequence,
+        event.schema_version,
+        event.source,
+        geofence,
+        distance_m,
+        ",".join(flags),
+        msgspec.json.encode(event.data).decode(),
+    )
+
+
+def _columns(rows: list[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [[row[n] for row in rows] for n in range(width)]
+
+
+def _point(lat: float | None, lng: float | None) -> Point | None:
+    return None if lat is None or lng is None else Point(lat, lng)
+
+
+def _earliest(*instants: datetime | None) -> datetime | None:
+    known = [instant for instant in instants if instant is not None]
+    return min(known) if known else None

@@ -1,0 +1,120 @@
+"""What a resolver is given: who asks, in which language, and the way to the database.
+
+No transaction lives here. Each resolver opens its own around its use case: sibling fields run at the same time, and one
+transaction has one connection.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import structlog
+
+from callout_people.principals import Principal, Right
+from callout_store.errors import NotAllowed, NotAuthenticated
+from callout_store.ids import new_id
+from callout_store.work import Database, Work
+
+if TYPE_CHECKING:
+    from callout_graphql.loaders import Loaders
+
+LOCALES = ("en", "zh")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the roof has put together, from the application's state."""
+
+    db: Database
+    issuer: Any
+    pokes: Any = None
+    base_url: str = ""
+    open_introspection: bool = False
+
+    @classmethod
+    def of(cls, state: Any) -> "Services":
+        """Read Litestar's `app.state`: `db`, `issuer`, and where they are set `pokes` and `settings`."""
+        settings = getattr(state, "settings", None)
+        return cls(
+            db=state.db,
+            issuer=state.issuer,
+            pokes=getattr(state, "pokes", None),
+            base_url=str(getattr(settings, "base_url", "") or ""),
+            open_introspection=bool(getattr(settings, "open_introspection", False)),
+        )
+
+
+class Context:
+    """One request, or one socket."""
+
+    def __init__(
+        self,
+        services: Services,
+        principal: Principal | None,
+        *,
+        locale: str = "en",
+        request_id: str = "",
+        base_url: str = "",
+    ) -> None:
+        self.services = services
+        self.principal = principal
+        self.locale = principal.locale if principal is not None else locale
+        self.request_id = request_id or str(new_id())
+        self.base_url = services.base_url or base_url
+
+    @property
+    def may_introspect(self) -> bool:
+        """Whether this caller may ask for the schema."""
+        return self.principal is not None or self.services.open_introspection
+
+    @property
+    def who(self) -> Principal:
+        """The caller; refuses where nobody has signed in."""
+        if self.principal is None:
+            raise NotAuthenticated()
+        return self.principal
+
+    @property
+    def org_id(self) -> UUID:
+        """The caller's organisation."""
+        return self.who.org_id
+
+    def require(self, right: Right) -> None:
+        """Refuse unless the caller's role holds the right."""
+        who = self.who
+        if not who.may(right):
+            raise NotAllowed(role=who.role.value, what=right.value)
+
+    def work(self) -> AbstractAsyncContextManager[Work]:
+        """A transaction of the caller's organisation, in the caller's name."""
+        who = self.who
+        return self.services.db.work(who.org_id, actor=who.actor())
+
+    @cached_property
+    def loaders(self) -> "Loaders":
+        """The loaders of this request; they remember what they read, so they live no longer than it."""
+        from callout_graphql.loaders import Loaders
+
+        return Loaders(self)
+
+
+def request_id_now() -> str:
+    """The id under which this request is logged, or a fresh one."""
+    return str(structlog.contextvars.get_contextvars().get("request_id") or new_id())
+
+
+def pick_locale(accept_language: str | None) -> str:
+    """The spoken language that `Accept-Language` weighs highest; `en` where it names none of them."""
+    best, best_weight = "en", 0.0
+    for part in (accept_language or "")[:500].split(","):
+        tag, _, weight_text = part.strip().partition(";q=")
+        try:
+            weight = float(weight_text) if weight_text else 1.0
+        except ValueError:
+            continue
+        language = tag.split("-", 1)[0].lower()
+        if language in LOCALES and weight > best_weight:
+            best, best_weight = language, weight
+    return best

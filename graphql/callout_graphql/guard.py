@@ -1,0 +1,215 @@
+"""Limits on a document, found in one pass that looks at every fragment once.
+
+Counting after fragments are spread is exponential if fragments are walked wherever they are spread (a chain of
+fragments, each spreading the next twice). Here a fragment's figures are kept by its name and only added up.
+
+The pass runs before validation, because some validation rules compare fields pairwise, so it takes nothing for
+granted: unknown fields and types count as 1, a fragment that spreads itself counts as nothing and is left to validation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    get_named_type,
+    is_list_type,
+    is_non_null_type,
+)
+
+from callout_store.errors import QueryTooComplex
+
+PAGE_ARGUMENT: Final = "first"
+"""The argument that says how many rows a connection may return."""
+LIST_ASSUMED: Final = 10
+"""What a list without a page size is taken to hold."""
+COUNT_MAX: Final = 10**9
+"""Figures stop growing here: spread fragments can make numbers of thousands of digits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one document may ask for. `fields` and `aliases` count after spreading, `directives` as written.
+
+    `cost` is fields weighted by the page sizes above them: 100 visits with 20 fields each cost 2,000.
+    """
+
+    query_characters: int = 50_000
+    tokens: int = 4_000
+    depth: int = 18
+    aliases: int = 50
+    fields: int = 2_000
+    directives: int = 9
+    cost: int = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """The figures of a selection set, everything below it included."""
+
+    depth: int = 0
+    fields: int = 0
+    aliases: int = 0
+    cost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the pass found: the largest figures among the document's operations.
+
+    `page_variables` are the variables that page sizes come from; with them the cost differs from call to call.
+    """
+
+    figures: Figures
+    directives: int
+    introspects: bool
+    page_variables: tuple[str, ...]
+
+
+_NOTHING: Final = Figures()
+
+
+def measure(
+    document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, object] | None = None
+) -> Measured:
+    """Measure a parsed document. Page sizes in variables count by `variables`, else by `LIST_ASSUMED`."""
+    run = _Pass(document, schema, variables or {})
+    largest = _NOTHING
+    for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode):
+            run.directives += len(node.directives or ())
+            run.directives += sum(len(v.directives or ()) for v in node.variable_definitions or ())
+            root = schema.get_root_type(node.operation)
+            largest = _larger(largest, run.selections(node.selection_set, root))
+    # Fragments that nothing spreads are walked too: they are parsed and validated like all others.
+    for name in run.fragments:
+        run.fragment(name)
+    return Measured(largest, run.directives, run.introspects, tuple(sorted(run.page_variables)))
+
+
+def check(measured: Measured, limits: Limits) -> None:
+    """Refuse a document that is over a limit, naming the limit."""
+    figures = measured.figures
+    for what, given, limit in (
+        ("directives", measured.directives, limits.directives),
+        ("depth", figures.depth, limits.depth),
+        ("aliases", figures.aliases, limits.aliases),
+        ("fields", figures.fields, limits.fields),
+        ("cost", figures.cost, limits.cost),
+    ):
+        if given > limit:
+            raise QueryTooComplex(what=what, given=given, limit=limit)
+
+
+class _Pass:
+    def __init__(self, document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, object]) -> None:
+        self.schema = schema
+        self.variables = variables
+        self.fragments: dict[str, FragmentDefinitionNode] = {
+            node.name.value: node
+            for node in document.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        self.known: dict[str, Figures] = {}
+        self.directives = 0
+        self.introspects = False
+        self.page_variables: set[str] = set()
+
+    def fragment(self, name: str) -> Figures:
+        """The figures of a named fragment, walked at its first mention only."""
+        found = self.known.get(name)
+        if found is not None:
+            return found
+        node = self.fragments.get(name)
+        if node is None:
+            return _NOTHING
+        self.known[name] = _NOTHING  # what a fragment finds of itself while it is walked
+        self.directives += len(node.directives or ())
+        on = self.schema.get_type(node.type_condition.name.value)
+        found = self.known[name] = self.selections(node.selection_set, on)
+        return found
+
+    def selections(self, node: SelectionSetNode, on: GraphQLNamedType | None) -> Figures:
+        """The sum over a selection set (the maximum, for depth)."""
+        depth = fields = aliases = cost = 0
+        for selection in node.selections:
+            self.directives += len(selection.directives or ())
+            if isinstance(selection, FieldNode):
+                part = self.field(selection, on)
+            elif isinstance(selection, FragmentSpreadNode):
+                part = self.fragment(selection.name.value)
+            elif isinstance(selection, InlineFragmentNode):
+                condition = selection.type_condition
+                part = self.selections(
+                    selection.selection_set,
+                    on if condition is None else self.schema.get_type(condition.name.value),
+                )
+            else:
+                continue
+            depth = max(depth, part.depth)
+            fields += part.fields
+            aliases += part.aliases
+            cost += part.cost
+        return Figures(depth, min(fields, COUNT_MAX), min(aliases, COUNT_MAX), min(cost, COUNT_MAX))
+
+    def field(self, node: FieldNode, on: GraphQLNamedType | None) -> Figures:
+        """One field and what is below it."""
+        name = node.name.value
+        if name in ("__schema", "__type"):
+            self.introspects = True
+        known: GraphQLField | None = None
+        if isinstance(on, GraphQLObjectType | GraphQLInterfaceType):
+            known = on.fields.get(name)
+        alias = 1 if node.alias else 0
+        if node.selection_set is None:
+            return Figures(1, 1, alias, 1)
+        below = self.selections(node.selection_set, get_named_type(known.type) if known else None)
+        times = self.times(node, known, on)
+        return Figures(
+            below.depth + 1,
+            below.fields + 1,
+            below.aliases + alias,
+            min(1 + times * below.cost, COUNT_MAX),
+        )
+
+    def times(self, node: FieldNode, known: GraphQLField | None, on: GraphQLNamedType | None) -> int:
+        """How often what is below a field is to be expected."""
+        if known is None:
+            return 1
+        page = known.args.get(PAGE_ARGUMENT)
+        if page is None:
+            # The rows of a connection were counted where its page size stands.
+            in_connection = on is not None and on.name.endswith("Connection")
+            bare = known.type.of_type if is_non_null_type(known.type) else known.type
+            return LIST_ASSUMED if is_list_type(bare) and not in_connection else 1
+        size: object = page.default_value
+        for argument in node.arguments or ():
+            if argument.name.value == PAGE_ARGUMENT:
+                if isinstance(argument.value, IntValueNode):
+                    text = argument.value.value
+                    size = int(text) if len(text) < 10 else COUNT_MAX
+                elif isinstance(argument.value, VariableNode):
+                    variable = argument.value.name.value
+                    self.page_variables.add(variable)
+                    size = self.variables.get(variable)
+        return min(max(size, 1), COUNT_MAX) if type(size) is int else LIST_ASSUMED
+
+
+def _larger(a: Figures, b: Figures) -> Figures:
+    return Figures(
+        max(a.depth, b.depth), max(a.fields, b.fields), max(a.aliases, b.aliases), max(a.cost, b.cost)
+    )

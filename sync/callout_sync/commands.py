@@ -1,0 +1,160 @@
+"""Reading commands one by one: what a phone sent becomes a command to judge, or a fault to quarantine. Pure."""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from callout_contracts import SCHEMA_VERSION, SCHEMA_VERSIONS_SPOKEN
+from callout_contracts.commands import COMMAND_BYTES_MAX, EVENT_KINDS, PAYLOADS, Command, Payload, ReplacePart
+
+KEPT_BYTES_MAX = 1_000_000
+"""Of a command too large to read, this much is kept for a person."""
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a command cannot be applied: a stable code, the field, and what the sentence is filled with."""
+
+    code: str
+    path: str | None = None
+    why: str = ""
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """One command of a batch, read as far as it could be. `body` is its canonical JSON, `key` its id (or one derived
+    from the body where it has none, so that sending rubbish twice keeps one copy)."""
+
+    index: int
+    key: UUID
+    id: UUID | None
+    body: bytes
+    sha256: bytes
+    sequence: int
+    command: Command | None = None
+    payload: Payload | None = None
+    fault: Fault | None = None
+
+
+_NAMESPACE = UUID("6d3a5c1e-5b60-4d6c-9a53-0f0c3a1f7d11")
+_ENCODER = msgspec.json.Encoder(order="sorted")
+
+
+def read_batch(raw: Sequence[Any]) -> list[Read]:
+    """Read the commands of a batch; each one by itself, so that one bad command stops nothing else."""
+    return [read(index, item) for index, item in enumerate(raw)]
+
+
+def read(index: int, item: Any) -> Read:
+    """Read one command: size, envelope, version, kind, payload, in this order; the first fault is the one reported."""
+    try:
+        body = _ENCODER.encode(item)
+    except (TypeError, ValueError, RecursionError, msgspec.EncodeError) as fault:
+        # Lone surrogates cannot be written as UTF-8; the escaped form keeps them readable for a person.
+        body = ascii(item).encode()[:KEPT_BYTES_MAX]
+        return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", why=type(fault).__name__))
+    if len(body) > COMMAND_BYTES_MAX:
+        return _faulty(index, item, body, Fault(code="COMMAND_TOO_LARGE", why=str(COMMAND_BYTES_MAX)))
+    if not isinstance(item, dict):
+        return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", why="not a JSON object"))
+    nul = _nul_path(item) if b"\\u0000" in body else None
+    if nul is not None:
+        return _faulty(index, item, body, Fault(code="NUL_CHARACTER", path=nul))
+    version = item.get("schemaVersion")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        return _faulty(index, item, body, Fault(code="SCHEMA_TOO_NEW", path="schemaVersion"))
+    try:
+        command = msgspec.convert(item, Command, strict=True)
+    except msgspec.ValidationError as fault:
+        why, path = _explain(fault)
+        return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", path=path, why=why))
+    if command.schema_version not in SCHEMA_VERSIONS_SPOKEN:
+        return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", path="schemaVersion", why="unknown version"))
+    shape = PAYLOADS.get(command.kind)
+    if shape is None:
+        return _faulty(index, item, body, Fault(code="KIND_UNKNOWN", path="kind"))
+    try:
+        payload = msgspec.convert(command.payload, shape, strict=True)
+    except msgspec.ValidationError as fault:
+        why, path = _explain(fault)
+        inner = f"payload.{path}" if path else "payload"
+        return _faulty(index, item, body, Fault(code="PAYLOAD_INVALID", path=inner, why=why))
+    return Read(
+        index=index,
+        key=command.id,
+        id=command.id,
+        body=body,
+        sha256=hashlib.sha256(body).digest(),
+        sequence=command.sequence,
+        command=command,
+        payload=payload,
+    )
+
+
+def event_kind(command: Command) -> str:
+    """The on-site event that a command becomes."""
+    return EVENT_KINDS[command.kind]
+
+
+def event_data(command: Command, payload: Payload) -> dict[str, Any]:
+    """What the event keeps of the payload: all of it but a signature's drawing, which lies with the signature."""
+    if command.kind == "visit.sign":
+        return {k: v for k, v in command.payload.items() if k not in ("strokes", "summary")}
+    data: dict[str, Any] = msgspec.to_builtins(payload)
+    return data
+
+
+def part_of(payload: Payload | None) -> UUID | None:
+    """The part that a command names."""
+    return payload.part_id if isinstance(payload, ReplacePart) else None
+
+
+def _faulty(index: int, item: Any, body: bytes, fault: Fault) -> Read:
+    id_ = _id_of(item)
+    digest = hashlib.sha256(body).digest()
+    sequence = item.get("sequence") if isinstance(item, dict) else None
+    return Read(
+        index=index,
+        key=id_ or uuid.uuid5(_NAMESPACE, digest.hex()),
+        id=id_,
+        body=body[:KEPT_BYTES_MAX],
+        sha256=digest,
+        sequence=sequence if isinstance(sequence, int) and 0 <= sequence < 2**62 else 0,
+        fault=fault,
+    )
+
+
+def _id_of(item: Any) -> UUID | None:
+    if isinstance(item, dict) and isinstance(item.get("id"), str):
+        try:
+            return UUID(item["id"])
+        except ValueError:
+            return None
+    return None
+
+
+def _explain(fault: msgspec.ValidationError) -> tuple[str, str | None]:
+    """msgspec says `Expected … - at `$.location.lat``: the sentence and the path apart."""
+    why, _, where = str(fault).partition(" - at `$")
+    path = where.rstrip("`").lstrip(".").replace("[", ".").replace("]", "") or None
+    return why, path
+
+
+def _nul_path(value: Any, path: str = "") -> str | None:
+    if isinstance(value, str):
+        return path or "" if "\0" in value else None
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if "\0" in key:
+                return path
+            found = _nul_path(inner, f"{path}.{key}" if path else str(key))
+            if found is not None:
+                return found
+    if isinstance(value, list):
+        for n, inner in enumerate(value):
+            found = _nul_path(inner, f"{path}.{n}")
+            if found is not None:
+                return found
+    return None

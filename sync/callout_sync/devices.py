@@ -1,0 +1,277 @@
+"""Devices: enrolled by a one-time code, seen, revoked. A phone signs in by its code alone and keeps no password.
+
+The code is ten characters of an alphabet without look-alikes (50 bits), lives fifteen minutes and works once. Its hash
+needs no salt: within that time and under the limits on attempts it cannot be guessed, and afterwards it opens nothing.
+"""
+
+import hashlib
+import io
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+import segno
+from asyncpg import Record
+from msgspec import Struct
+
+from callout_people.sessions import Tokens, end_sessions_of_device, open_session
+from callout_people.texts import line
+from callout_people.tokens import TokenIssuer
+from callout_store.clock import SystemClock
+from callout_store.errors import (
+    BadField,
+    DeviceRevoked,
+    EnrolmentCodeInvalid,
+    LimitExceeded,
+    NotAuthenticated,
+    NotFound,
+    WrongState,
+)
+from callout_store.ids import new_id, parse_id
+from callout_store.journal import Entry, write
+from callout_store.pages import Page
+from callout_store.work import Work
+
+ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""Digits and capitals without 0, 1, I and O: 32 signs, 5 bits each."""
+CODE_CHARS: Final = 10
+CODE_LIFETIME: Final = timedelta(minutes=15)
+OPEN_CODES_MAX: Final = 5
+"""Unused codes of one user at a time."""
+NAME_MAX: Final = 80
+PAGE_MAX: Final = 200
+_COLUMNS: Final = """
+    d.id, d.user_id, u.name as user_name, d.name, d.platform, d.app_version, d.enrolled_at, d.revoked_at,
+    d.revoked_reason, d.last_seen_at, d.last_sequence, d.clock_offset_ms
+"""
+_FROM: Final = "from device d join app_user u on u.org_id = d.org_id and u.id = d.user_id"
+
+
+class EnrolmentCode(Struct, frozen=True, kw_only=True):
+    """A fresh code, shown once to whoever asked for it; `expires_at` is by the wall clock."""
+
+    code: str
+    user_id: UUID
+    expires_at: datetime
+
+
+class Enrolled(Struct, frozen=True, kw_only=True):
+    """A phone that may work from now on."""
+
+    device_id: UUID
+    user_id: UUID
+    tokens: Tokens
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """A phone as the dispatcher sees it. `last_sequence` counts its commands, `clock_offset_ms` is server minus phone."""
+
+    id: UUID
+    user_id: UUID
+    user_name: str
+    name: str
+    platform: str
+    app_version: str
+    enrolled_at: datetime
+    revoked_at: datetime | None
+    revoked_reason: str | None
+    last_seen_at: datetime | None
+    last_sequence: int
+    clock_offset_ms: int | None
+
+
+async def create_enrolment_code(work: Work, user_id: UUID, *, now: datetime | None = None) -> EnrolmentCode:
+    """Make a code that enrols one phone for this user. `now` is the wall clock's.
+
+    Raises NotFound, WrongState for a deactivated user, LimitExceeded over OPEN_CODES_MAX unused codes.
+    """
+    now = now or SystemClock().now()
+    # The lock makes two dispatchers who ask at once count one after the other.
+    active = await work.fetchval("select active from app_user where id = $1 for no key update", user_id)
+    if active is None:
+        raise NotFound(entity="user")
+    if not active:
+        raise WrongState(entity="user", state="deactivated", needed="active")
+    open_codes = await work.fetchval(
+        "select count(*) from enrolment_code where user_id = $1 and used_at is null and expires_at > $2", user_id, now
+    )
+    if open_codes >= OPEN_CODES_MAX:
+        raise LimitExceeded(what="unused enrolment codes of a user", limit=OPEN_CODES_MAX, given=open_codes + 1)
+    code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_CHARS))
+    code_id = new_id()
+    await work.execute(
+        """
+        insert into enrolment_code (id, user_id, code_hash, created_by, created_at, expires_at)
+        values ($1, $2, $3, $4, $5, $6)
+        """,
+        code_id,
+        user_id,
+        _hash(code),
+        work.actor.user_id,
+        now,
+        now + CODE_LIFETIME,
+    )
+    await write(
+        work,
+        Entry(kind="device.code_made", entity="enrolment_code", entity_id=code_id, data={"user": str(user_id)}),
+    )
+    return EnrolmentCode(code=code, user_id=user_id, expires_at=now + CODE_LIFETIME)
+
+
+def enrolment_payload(*, server: str, org_id: UUID, code: str) -> str:
+    """The text in the QR picture: `callout://enrol?server=…&org=…&code=…`."""
+    return "callout://enrol?" + urlencode({"server": server, "org": str(org_id), "code": code})
+
+
+def qr_svg(payload: str) -> str:
+    """The payload as a QR picture: one `<svg>` element, to be put into a page."""
+    out = io.BytesIO()
+    segno.make(payload, error="m", micro=False).save(
+        out, kind="svg", scale=6, border=4, xmldecl=False, svgns=True, nl=False, light="#fff"
+    )
+    return out.getvalue().decode("ascii")
+
+
+async def enrol(
+    work: Work, issuer: TokenIssuer, code: str, *, name: str, platform: str = "", app_version: str = ""
+) -> Enrolled:
+    """Use a code up: a device, a session bound to it, and its first tokens.
+
+    Of phones that use one code at once, one wins. Raises EnrolmentCodeInvalid for a code that is unknown, used, expired,
+    of another organisation, or of a deactivated user; BadField for a name that cannot be stored.
+    """
+    name = line(name, "deviceName", limit=NAME_MAX)
+    platform = line(platform, "platform", limit=NAME_MAX) if platform else ""
+    app_version = line(app_version, "appVersion", limit=NAME_MAX) if app_version else ""
+    now, device_id = issuer.now(), new_id()
+    user_id = await work.fetchval(
+        """
+        update enrolment_code set used_at = $2, device_id = $3
+        where code_hash = $1 and used_at is null and expires_at > $2 returning user_id
+        """,
+        _hash(code),
+        now,
+        device_id,
+    )
+    # Shared lock: a deactivation that runs at the same time finds the session made here, or we find the deactivation.
+    if user_id is None or not await work.fetchval(
+        "select true from app_user where id = $1 and active for share", user_id
+    ):
+        raise EnrolmentCodeInvalid()
+    await work.execute(
+        "insert into device (id, user_id, name, platform, app_version, enrolled_at) values ($1, $2, $3, $4, $5, $6)",
+        device_id,
+        user_id,
+        name,
+        platform,
+        app_version,
+        work.now,
+    )
+    tokens = await open_session(work, issuer, user_id=user_id, device_id=device_id)
+    await write(
+        work, Entry(kind="device.enrolled", entity="device", entity_id=device_id, data={"user": str(user_id)})
+    )
+    return Enrolled(device_id=device_id, user_id=user_id, tokens=tokens)
+
+
+async def revoke(work: Work, device_id: UUID, reason: str) -> bool:
+    """Shut a phone out and end its sessions; False where that had been done before. Raises NotFound or BadField.
+
+    Waits for a push of this phone that is about to commit (`check_for_push` holds the row); every later one is refused.
+    """
+    reason = line(reason, "reason")
+    row = await work.fetchrow("select user_id, revoked_at from device where id = $1 for update", device_id)
+    if row is None:
+        raise NotFound(entity="device")
+    if row["revoked_at"] is not None:
+        return False
+    await work.execute(
+        "update device set revoked_at = $2, revoked_reason = $3 where id = $1", device_id, work.now, reason
+    )
+    await end_sessions_of_device(work, device_id)
+    await write(
+        work,
+        Entry(
+            kind="device.revoked",
+            entity="device",
+            entity_id=device_id,
+            data={"user": str(row["user_id"]), "reason": reason},
+        ),
+    )
+    return True
+
+
+async def check_for_push(work: Work, device_id: UUID) -> None:
+    """Hold the device and its user as they are until this unit of work ends: called right before it commits.
+
+    Either the push commits before a revocation, which then waits for it, or it sees the revocation and is undone.
+    Raises DeviceRevoked, or NotAuthenticated where the user was deactivated or there is no such device.
+    """
+    row = await work.fetchrow(
+        f"select d.revoked_at is not null as revoked, u.active {_FROM} where d.id = $1 for share of d, u", device_id
+    )
+    if row is None:
+        raise NotAuthenticated()
+    if row["revoked"]:
+        raise DeviceRevoked()
+    if not row["active"]:
+        raise NotAuthenticated()
+
+
+async def device_state(work: Work, device_id: UUID) -> Device:
+    """One device. Raises NotFound."""
+    row = await work.fetchrow(f"select {_COLUMNS} {_FROM} where d.id = $1", device_id)
+    if row is None:
+        raise NotFound(entity="device")
+    return _read(row)
+
+
+async def devices_by_ids(work: Work, ids: Sequence[UUID]) -> list[Device | None]:
+    """Devices in the order of the ids; None for one that is not there."""
+    rows = await work.fetch(f"select {_COLUMNS} {_FROM} where d.id = any($1::uuid[])", list(ids))
+    found = {row["id"]: _read(row) for row in rows}
+    return [found.get(id_) for id_ in ids]
+
+
+async def devices_page(
+    work: Work,
+    *,
+    user_id: UUID | None = None,
+    revoked: bool | None = None,
+    after: str | None = None,
+    limit: int = 50,
+) -> Page[Device]:
+    """Devices, the newest first, `limit` (1 to 200) at a time. Raises LimitExceeded or BadField (cursor)."""
+    if not 1 <= limit <= PAGE_MAX:
+        raise LimitExceeded(what="devices on a page", limit=PAGE_MAX, given=limit)
+    try:
+        start = None if after is None else parse_id(after)
+    except ValueError as fault:
+        raise BadField(path="after", why="it is not a cursor of this list") from fault
+    rows = await work.fetch(
+        f"""
+        select {_COLUMNS} {_FROM}
+        where ($1::uuid is null or d.id < $1) and ($2::uuid is null or d.user_id = $2)
+            and ($3::bool is null or (d.revoked_at is not null) = $3)
+        order by d.id desc limit $4
+        """,
+        start,
+        user_id,
+        revoked,
+        limit + 1,
+    )
+    items = [_read(row) for row in rows[:limit]]
+    return Page(items=items, end_cursor=str(items[-1].id) if items else None, has_more=len(rows) > limit)
+
+
+def _read(row: Record) -> Device:
+    return Device(**dict(row))
+
+
+def _hash(code: str) -> bytes:
+    """The stored form of a code as a person may type it: small letters, blanks and hyphens are forgiven."""
+    plain = "".join(code.upper().split()).replace("-", "")
+    return hashlib.sha256(plain.encode("utf-8", "surrogatepass")).digest()
