@@ -1,4 +1,7 @@
-"""The Litestar application. `uvicorn --factory callout_backend.app:create_app` starts it, in as many processes as wanted."""
+"""The Litestar application.
+
+`uvicorn --factory callout_backend.app:create_app` starts it, in as many processes as wanted.
+"""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -31,7 +34,7 @@ def create_app(
     """The application, on `app.state`: settings, db, issuer, pokes.
 
     Without `settings` they are read from the environment, logging included, as uvicorn's workers do. A `db` that is
-    handed in stays its giver's: it is neither started nor stopped here. `clock` is ignored beside a `db`, which has one.
+    handed in stays its giver's: it is neither started nor stopped here, and has its own clock instead of `clock`.
     """
     if settings is None:
         settings = Settings.from_env()

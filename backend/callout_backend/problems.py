@@ -46,7 +46,12 @@ log = structlog.get_logger(__name__)
 PROBLEM_TYPE = "application/problem+json"
 WHY_CHARS_MAX = 200
 DISCONNECTED = "client disconnected prematurely"
-DECODING_MODULES = ("litestar/serialization/", "litestar/_parsers", "litestar/_multipart", "litestar/_signature/")
+DECODING_MODULES = (
+    "litestar/serialization/",
+    "litestar/_parsers",
+    "litestar/_multipart",
+    "litestar/_signature/",
+)
 
 
 def locale_of(accept_language: str | None) -> str:
@@ -66,12 +71,12 @@ def locale_of(accept_language: str | None) -> str:
     return best
 
 
-def problem_details(refusal: Refusal, *, locale: str, request_id: str | None, status: int | None = None) -> dict[str, Any]:
+def problem_details(refusal: Refusal, *, locale: str, request_id: str | None) -> dict[str, Any]:
     """The body of a refusal: RFC 9457 members, then code, retryable, retryAfterMs, path, details, requestId."""
     out: dict[str, Any] = {
         "type": f"urn:callout:problem:{refusal.code}",
         "title": refusal.code.replace("_", " ").capitalize(),
-        "status": status or refusal.status,
+        "status": refusal.status,
         "detail": refusal.message(locale),
         **refusal.extensions(),
     }
@@ -81,11 +86,11 @@ def problem_details(refusal: Refusal, *, locale: str, request_id: str | None, st
 
 
 def problem_response(
-    refusal: Refusal, request: Request[Any, Any, Any], *, status: int | None = None, headers: Mapping[str, str] | None = None
+    refusal: Refusal, request: Request[Any, Any, Any], *, headers: Mapping[str, str] | None = None
 ) -> Response[bytes]:
     """The answer of a REST door to a refusal."""
     locale = locale_of(request.headers.get("accept-language"))
-    body = problem_details(refusal, locale=locale, request_id=current_request_id(), status=status)
+    body = problem_details(refusal, locale=locale, request_id=current_request_id())
     sent = {"Content-Language": locale, "Vary": "Accept-Language", **(headers or {})}
     if refusal.retry_after_ms is not None:
         sent["Retry-After"] = str(math.ceil(refusal.retry_after_ms / 1000))
@@ -127,7 +132,8 @@ def body_fault(why: str) -> BadRequestBody:
 def field_fault(text: str) -> BadField:
     """msgspec's sentence ``Expected `int`, got `str` - at `$.location.lat` `` as a field and a reason."""
     why, _, place = text.partition(" - at `$")
-    path = place.rstrip("`").lstrip(".").replace("[", ".").replace("]", "")
+    # A place below a wildcard is written `[...]`: then nobody can say which field it is.
+    path = "" if "..." in place else place.rstrip("`").replace("[", ".").replace("]", "").strip(".")
     return BadField(path=path or None, why=why[:WHY_CHARS_MAX])
 
 
@@ -135,7 +141,9 @@ def _of_litestar(exc: HTTPException, *, limit_bytes: int | None, method: str) ->
     cause = exc.__cause__
     if isinstance(cause, SerializationException):
         inner = cause.__cause__
-        return field_fault(str(inner)) if isinstance(inner, msgspec.ValidationError) else body_fault(str(cause))
+        return (
+            field_fault(str(inner)) if isinstance(inner, msgspec.ValidationError) else body_fault(str(cause))
+        )
     if isinstance(exc, ValidationException):
         return _of_validation(exc)
     if isinstance(exc, RequestEntityTooLarge):
@@ -160,15 +168,19 @@ def _of_litestar(exc: HTTPException, *, limit_bytes: int | None, method: str) ->
 def _of_validation(exc: ValidationException) -> Refusal:
     extra = exc.extra
     if isinstance(extra, list) and extra and isinstance(extra[0], dict):
-        first = extra[0]
-        if first.get("key") == "data":
-            # The whole body is of the wrong kind: `null`, `1`, a list, or nothing at all.
-            return body_fault(first["message"])
-        return BadField(path=first.get("key"), why=str(first.get("message", ""))[:WHY_CHARS_MAX])
+        key, why = extra[0].get("key"), str(extra[0].get("message", ""))
+        if key != "data":
+            return BadField(path=key if key and "..." not in key else None, why=why[:WHY_CHARS_MAX])
+        # The whole body is of the wrong kind (`null`, `1`, a list), or empty, or lacks a member.
+        if why.startswith("Expected") or why == "'data'":
+            return body_fault("it is empty" if why == "'data'" else why)
+        return BadField(why=why[:WHY_CHARS_MAX])
     return BadField(why=exc.detail[:WHY_CHARS_MAX])
 
 
 def _of_database(exc: Exception) -> Refusal | None:
+    """The refusal for a database that went away under a read outside a unit of work."""
+    stack = exc.__traceback__
     try:
         with database_faults():
             raise exc
@@ -176,6 +188,9 @@ def _of_database(exc: Exception) -> Refusal | None:
         return refusal
     except Exception:
         return None
+    finally:
+        # The log shows where it happened, not where it was looked at.
+        exc.__traceback__ = stack
 
 
 def _raised_while_decoding(exc: Exception) -> bool:
@@ -191,7 +206,9 @@ def _raised_while_decoding(exc: Exception) -> bool:
 
 def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     """Litestar's handler for every exception."""
-    refusal = translate(exc, limit_bytes=getattr(request.app, "request_max_body_size", None), method=request.method)
+    refusal = translate(
+        exc, limit_bytes=getattr(request.app, "request_max_body_size", None), method=request.method
+    )
     if refusal is None and isinstance(exc, HTTPException) and DISCONNECTED in exc.detail:
         refusal = body_fault("it ended early")
     if refusal is None:

@@ -7,7 +7,7 @@ import callout_orders.tables
 import callout_people.tables
 import callout_store.tables
 import callout_sync.tables
-from callout_backend.jobs import webhooks
+from callout_backend.jobs import sweeps, webhooks
 from callout_backend.settings import Settings
 from callout_store.clock import Clock
 from callout_store.work import Database
@@ -43,8 +43,9 @@ def make_database(settings: Settings, *, clock: Clock | None = None, pool_min: i
 
 
 def add_hooks(db: Database) -> None:
-    """What upper floors do inside every transaction: feed rows for the phones, messages for webhooks. Twice is once."""
+    """What upper floors do inside every transaction: feed rows, messages for webhooks. Twice is once."""
     if scope.refresh not in db.hooks:
         db.hooks.append(scope.refresh)
-    if webhooks.owe not in db.journal_hooks:
-        db.journal_hooks.append(webhooks.owe)
+    for hook in (webhooks.owe, sweeps.arm_for_founded):
+        if hook not in db.journal_hooks:
+            db.journal_hooks.append(hook)

@@ -167,7 +167,7 @@ def skills(path: str, given: dict[str, int]) -> dict[str, int]:
     if len(given) > 20:
         raise LimitExceeded(what="skills", limit=20, given=len(given), path=path)
     for code, level in given.items():
-        if not isinstance(code, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", code):
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", code):
             raise FieldRefused(path, "skill")
         whole(f"{path}.{code}", level, low=1, high=5)
     return given

@@ -83,13 +83,7 @@ async def _create(work: Work, given: Sequence[NewOrder], paths: list[str]) -> li
     if all(any(pair in known for pair in order.references) for order in orders):
         # A replay whole: it is answered without queueing behind new orders.
         return [_one(order, path, known) for order, path in zip(orders, paths, strict=True)]
-    number = await work.fetchval(
-        """
-        insert into order_counter (next_number) values (1)
-        on conflict (org_id) do update set next_number = order_counter.next_number
-        returning next_number
-        """
-    )
+    number = await lock_counter(work)
     known = await _by_references(work, pairs)
     answers: list[OrderRef] = []
     fresh: list[tuple[OrderRef, NewOrder]] = []
@@ -273,6 +267,18 @@ async def _insert(work: Work, fresh: list[tuple[OrderRef, NewOrder]]) -> None:
         ],
     )
     work.touch("work_order", *(ref.id for ref, _ in fresh))
+
+
+async def lock_counter(work: Work) -> int:
+    """The organisation's next order number, held until this transaction ends: whoever adds a reference waits here."""
+    number: int = await work.fetchval(
+        """
+        insert into order_counter (next_number) values (1)
+        on conflict (org_id) do update set next_number = order_counter.next_number
+        returning next_number
+        """
+    )
+    return number
 
 
 def sla_key(order_id: UUID, milestone: sla.MilestoneName) -> str:

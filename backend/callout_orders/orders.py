@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from callout_orders import checks
-from callout_orders.intake import SLA_CHANNEL, sla_key
+from callout_orders.intake import SLA_CHANNEL, lock_counter, sla_key
 from callout_orders.sla import MilestoneName, due_at
 from callout_orders.terms import FINAL, OrderState, Priority
 from callout_store import timers
@@ -107,6 +107,7 @@ async def link_reference(work: Work, order_id: UUID, system: str, reference: str
     """Link an id of another system to an order (D1). Linking twice changes nothing; another order's id is refused."""
     in_system = checks.text("system", system, chars_max=40)
     as_reference = checks.text("reference", reference, chars_max=120)
+    await lock_counter(work)
     await _locked(work, order_id, None)
     linked = await work.fetchval(
         """
@@ -136,7 +137,7 @@ async def _locked(work: Work, order_id: UUID, revision: int | None) -> Any:
     row = await work.fetchrow(
         """
         select state, priority, created_at, responded_at, arrived_at, resolved_at, revision
-        from work_order where id = $1 for update
+        from work_order where id = $1 for no key update
         """,
         order_id,
     )

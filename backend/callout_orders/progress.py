@@ -56,7 +56,7 @@ async def apply_visit_facts(work: Work, facts: Sequence[VisitFacts]) -> list[UUI
     rows = await work.fetch(
         """
         select id, state, responded_at, arrived_at, resolved_at, resolve_due_at, canceled_at, closed_at
-        from work_order where id = any($1::uuid[]) order by id for update
+        from work_order where id = any($1::uuid[]) order by id for no key update
         """,
         list(by_order),
     )

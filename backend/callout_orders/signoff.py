@@ -130,15 +130,20 @@ async def create_link(
         raise LimitExceeded(what="summary", limit=SUMMARY_CHARS_MAX, given=len(text), path="summary")
     checks.one_of("locale", locale, LOCALES)
     # The lock makes two simultaneous calls take turns, so that one link stays open and not both.
-    if not await work.fetchval("select true from work_order where id = $1 for update", order_id):
+    if not await work.fetchval("select true from work_order where id = $1 for no key update", order_id):
         raise NotFound(entity="work order", path="orderId")
+    # A link that is locked is being signed with at this moment: it is not waited for.
     await work.execute(
-        "update sign_off_link set expires_at = $2 where visit_id = $1 and used_at is null and expires_at > $2",
+        """
+        update sign_off_link set expires_at = $2 where id in (
+            select id from sign_off_link where visit_id = $1 and used_at is null and expires_at > $2
+            for update skip locked)
+        """,
         visit_id,
         work.now,
     )
-    secret = base64.urlsafe_b64encode(work.org_id.bytes).rstrip(b"=").decode()
-    token = f"{secret}.{new_secret()}"
+    organisation = base64.urlsafe_b64encode(work.org_id.bytes).rstrip(b"=").decode()
+    token = f"{organisation}.{new_secret()}"
     link_id = new_id()
     await work.execute(
         """
@@ -337,7 +342,11 @@ async def _insert(
     )
     new = {row["event_id"]: row["id"] for row in stored}
     # A batch may hold one event twice; only the row that was stored speaks in the journal.
-    kept = [row for row, id_ in zip(rows, ids, strict=True) if new.get(row.event_id) == id_]
+    kept = [
+        (row, link)
+        for row, id_, link in zip(rows, ids, link_ids, strict=True)
+        if new.get(row.event_id) == id_
+    ]
     await write(
         work,
         *(
@@ -356,14 +365,7 @@ async def _insert(
                     "via": "phone" if link is None else "link",
                 },
             )
-            for row, link in zip(kept, _links_of(kept, rows, link_ids), strict=True)
+            for row, link in kept
         ),
     )
-    return [row.event_id for row in kept]
-
-
-def _links_of(
-    kept: list[SignatureRow], rows: Sequence[SignatureRow], link_ids: list[UUID | None]
-) -> list[UUID | None]:
-    of = {id(row): link for row, link in zip(rows, link_ids, strict=True)}
-    return [of[id(row)] for row in kept]
+    return [row.event_id for row, _ in kept]

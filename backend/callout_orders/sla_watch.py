@@ -29,7 +29,7 @@ async def check(work: Work, order_id: UUID, milestone: str, due_at: datetime) ->
         """
         select number, priority, state, created_at, respond_due_at, arrive_due_at, resolve_due_at,
                responded_at, arrived_at, resolved_at, canceled_at, closed_at
-        from work_order where id = $1 for update
+        from work_order where id = $1 for no key update
         """,
         order_id,
     )

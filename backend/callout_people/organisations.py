@@ -1,4 +1,4 @@
-"""Organisations: the tenants. One is made in a unit of work of its own new id, since row-level security binds that too."""
+"""Organisations: the tenants. One is made in a unit of work of its own new id, since row-level security binds that."""
 
 import re
 import zoneinfo
@@ -29,7 +29,13 @@ class Organisation(Struct, frozen=True, kw_only=True):
 
 
 async def create_organisation(
-    work: Work, *, slug: str, name: str, locale: str = "en", time_zone: str = "UTC", phone_window_days: int = 14
+    work: Work,
+    *,
+    slug: str,
+    name: str,
+    locale: str = "en",
+    time_zone: str = "UTC",
+    phone_window_days: int = 14,
 ) -> Organisation:
     """Make the organisation whose id this unit of work was opened with: `db.work(new_id())`.
 
@@ -50,7 +56,8 @@ async def create_organisation(
     if made is None:
         raise AlreadyExists(entity="organisation", key="slug", path="slug")
     await write(
-        work, Entry(kind="organisation.created", entity="organisation", entity_id=work.org_id, data={"slug": slug})
+        work,
+        Entry(kind="organisation.created", entity="organisation", entity_id=work.org_id, data={"slug": slug}),
     )
     return _read(made)
 
@@ -107,9 +114,16 @@ async def organisation_by_slug(work: Work, slug: str) -> Organisation | None:
 
 def check_slug(slug: str) -> str:
     """The slug itself; raises BadField unless it is 2 to 63 of a-z, 0-9 and hyphens."""
-    if not _SLUG.fullmatch(slug):
-        raise BadField(path="slug", why="a slug has 2 to 63 of a-z, 0-9 and hyphens, and starts with no hyphen")
+    if not is_slug(slug):
+        raise BadField(
+            path="slug", why="a slug has 2 to 63 of a-z, 0-9 and hyphens, and starts with no hyphen"
+        )
     return slug
+
+
+def is_slug(text: str) -> bool:
+    """Whether this could be an organisation's slug."""
+    return _SLUG.fullmatch(text) is not None
 
 
 def _zone(name: str) -> str:

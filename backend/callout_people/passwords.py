@@ -1,7 +1,7 @@
 """Passwords: argon2id in a bounded pool, so that a flood of sign-ins costs the flood and not the phones' pushes.
 
-One verification holds 19 MiB and a core for tens of milliseconds. Two threads work, a short queue waits, and the rest is
-told `Busy` at once. argon2 lets go of the interpreter lock while it works, so the event loop stays free.
+One verification holds 19 MiB and a core for tens of milliseconds. Two threads work, a short queue waits, and the rest
+is told `Busy` at once. argon2 lets go of the interpreter lock while it works, so the event loop stays free.
 
 Never await this inside a unit of work: an open transaction would wait in the queue and hold the feed's horizon back.
 """
@@ -36,11 +36,18 @@ PASSWORD_MAX = 200
 class Passwords:
     """Hashes and verifies; `threads` work at once, `queue_max` wait, more raise Busy."""
 
-    def __init__(self, *, threads: int = THREADS, queue_max: int = QUEUE_MAX, hasher: PasswordHasher | None = None) -> None:
+    def __init__(
+        self, *, threads: int = THREADS, queue_max: int = QUEUE_MAX, hasher: PasswordHasher | None = None
+    ) -> None:
         if threads < 1 or queue_max < 0:
             raise ValueError("the pool needs a thread, and its queue is not negative")
         self._hasher = hasher or PasswordHasher(
-            time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES, hash_len=32, salt_len=16, type=Type.ID
+            time_cost=PASSES,
+            memory_cost=MEMORY_KIB,
+            parallelism=LANES,
+            hash_len=32,
+            salt_len=16,
+            type=Type.ID,
         )
         self._room = threads + queue_max
         self._inside = 0
@@ -74,9 +81,10 @@ class Passwords:
             self._nobody = self._nobody or self._hasher.hash("nobody signs in with this")
             stored = self._nobody
         try:
-            return self._hasher.verify(stored, spelled(password)) and known
+            self._hasher.verify(stored, spelled(password))
         except (VerificationError, InvalidHashError):
             return False
+        return known
 
     async def _run(self, act: Callable[[], T]) -> T:
         with self._lock:
@@ -98,9 +106,9 @@ class Passwords:
 
 
 @functools.cache
-def shared() -> Passwords:
+def shared(threads: int = THREADS) -> Passwords:
     """The pool of this process."""
-    return Passwords()
+    return Passwords(threads=threads)
 
 
 def check_new(password: str) -> str:
@@ -113,5 +121,5 @@ def check_new(password: str) -> str:
 
 
 def spelled(password: str) -> bytes:
-    """The bytes that are hashed: NFKC, since two keyboards may compose the same character in two ways (NIST SP 800-63B)."""
+    """The bytes that are hashed: NFKC, since two keyboards may compose one character in two ways (NIST SP 800-63B)."""
     return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")

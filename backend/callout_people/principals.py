@@ -68,7 +68,7 @@ RIGHTS: Final[dict[Right, frozenset[Role]]] = {
     Right.SIGN_OFF_LINK: _OFFICE | {Role.ENGINEER},
     Right.SYNC: frozenset({Role.ENGINEER, Role.SUPERVISOR}),
 }
-"""Which roles hold a right over the whole organisation. What an engineer sees of their own visits is the sync scope's."""
+"""Which roles hold a right over the whole organisation. What an engineer sees of their own visits is sync's scope."""
 
 MAY_ENROL: Final[dict[Role, frozenset[Role]]] = {
     # A code signs in as the user it was made for. Were a dispatcher able to make one for an admin, they would be admin.

@@ -1,13 +1,13 @@
 """Sessions: opened by a sign-in or an enrolment, kept alive by rotating refresh tokens, ended for good.
 
-A refresh token is `base64url(organisation id).secret`; the database holds the secret's SHA-256 only. Each is good for one
-rotation. Whoever presents a spent one has a copy that another has used already, so the whole session ends: thief and
-owner cannot be told apart.
+A refresh token is `base64url(organisation id).secret`; the database holds the secret's SHA-256 only. Each is good for
+one rotation. Whoever presents a spent one has a copy that another has used already, so the whole session ends: thief
+and owner cannot be told apart.
 
-One exception, for phones in tunnels. If the answer to a rotation is lost, the phone can only send the spent token again.
-Within LOST_ANSWER of its first use, and while its successor was not used by anyone, that is answered with the same
-successor once more (`TokenIssuer.successors` makes it again from the spent secret). Parallel refreshes of one token thus
-all get one and the same successor, and no session is left with two live ends.
+One exception, for phones in tunnels. If the answer to a rotation is lost, the phone can only send the spent token
+again. Within LOST_ANSWER of its first use, and while its successor was not used by anyone, that is answered with the
+same successor once more (`TokenIssuer.successors` makes it again from the spent secret). Parallel refreshes of one
+token thus all get one and the same successor, and no session is left with two live ends.
 
 Times here are the wall clock's (`issuer.now()`), also where the unit of work plays a fast day.
 """
@@ -15,25 +15,35 @@ Times here are the wall clock's (`issuer.now()`), also where the unit of work pl
 import base64
 import hashlib
 import re
+import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
-from callout_people.tokens import TokenIssuer
-from callout_store.errors import DeviceRevoked, Refusal, RefreshTokenInvalid, RefreshTokenReused
+from callout_people.principals import Principal, Role
+from callout_people.tokens import Claims, TokenIssuer
+from callout_store.errors import (
+    DeviceRevoked,
+    NotAuthenticated,
+    RefreshTokenInvalid,
+    RefreshTokenReused,
+    Refusal,
+)
 from callout_store.ids import new_id, new_secret
 from callout_store.journal import Entry, write
-from callout_store.work import Work
+from callout_store.work import Database, Work
 
-REFRESH_LIFETIME: Final = timedelta(days=60)
-"""A phone may lie in a drawer for a month and still hand in its work."""
 SESSION_LIFETIME: Final = timedelta(days=90)
 DEVICE_SESSION_LIFETIME: Final = timedelta(days=400)
 LOST_ANSWER: Final = timedelta(seconds=30)
 KEEP_ENDED: Final = timedelta(days=30)
+CACHE_S: Final = 5.0
+CACHE_MAX: Final = 10_000
 _REFRESH_TOKEN: Final = re.compile(r"([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})")
 
 
@@ -61,7 +71,9 @@ def read_refresh_token(text: str) -> RefreshToken:
     return RefreshToken(org_id=UUID(bytes=base64.urlsafe_b64decode(match[1] + "==")), secret=match[2])
 
 
-async def open_session(work: Work, issuer: TokenIssuer, *, user_id: UUID, device_id: UUID | None = None) -> Tokens:
+async def open_session(
+    work: Work, issuer: TokenIssuer, *, user_id: UUID, device_id: UUID | None = None
+) -> Tokens:
     """Open a session for a user who has proved to be one, and give it its first tokens."""
     now, session_id, secret = issuer.now(), new_id(), new_secret()
     lifetime = SESSION_LIFETIME if device_id is None else DEVICE_SESSION_LIFETIME
@@ -73,8 +85,11 @@ async def open_session(work: Work, issuer: TokenIssuer, *, user_id: UUID, device
         now,
         now + lifetime,
     )
-    await _store(work, session_id, secret, now, now + lifetime)
-    await write(work, Entry(kind="session.opened", entity="session", entity_id=session_id, data={"user": str(user_id)}))
+    await _store(work, issuer, session_id, secret, now + lifetime)
+    await write(
+        work,
+        Entry(kind="session.opened", entity="session", entity_id=session_id, data={"user": str(user_id)}),
+    )
     return _tokens(issuer, work.org_id, user_id, session_id, device_id, secret)
 
 
@@ -84,8 +99,8 @@ async def rotate(work: Work, issuer: TokenIssuer, secret: str) -> Tokens | Refus
     A refusal is returned and not raised, because ending a session must be committed: the door raises it afterwards.
     """
     now, spent_hash = issuer.now(), _hash(secret)
-    # The session's row is the lock of its whole family of tokens. The token itself is read after the lock is held, since
-    # a row that is not locked shows as it was when the statement began.
+    # The session's row is the lock of its whole family of tokens. The token itself is read after the lock is held,
+    # since a row that is not locked shows as it was when the statement began.
     session = await work.fetchrow(
         """
         select s.id, s.user_id, s.device_id, s.expires_at, s.ended_at, s.ended_reason, u.active
@@ -100,7 +115,9 @@ async def rotate(work: Work, issuer: TokenIssuer, secret: str) -> Tokens | Refus
         return DeviceRevoked() if session["ended_reason"] == "device_revoked" else RefreshTokenInvalid()
     if session["expires_at"] <= now or not session["active"]:
         return RefreshTokenInvalid()
-    token = await work.fetchrow("select used_at, expires_at from refresh_token where token_hash = $1", spent_hash)
+    token = await work.fetchrow(
+        "select used_at, expires_at from refresh_token where token_hash = $1", spent_hash
+    )
     if token is None:
         return RefreshTokenInvalid()
     candidates = issuer.successors(secret)
@@ -109,9 +126,11 @@ async def rotate(work: Work, issuer: TokenIssuer, secret: str) -> Tokens | Refus
             return RefreshTokenInvalid()
         successor = candidates[0]
         await work.execute("update refresh_token set used_at = $2 where token_hash = $1", spent_hash, now)
-        await _store(work, session["id"], successor, now, session["expires_at"])
+        await _store(work, issuer, session["id"], successor, session["expires_at"])
     else:
-        again = await _unused(work, session["id"], candidates) if now - token["used_at"] <= LOST_ANSWER else None
+        again = (
+            await _unused(work, session["id"], candidates) if now - token["used_at"] <= LOST_ANSWER else None
+        )
         if again is None:
             await end_sessions(work, [session["id"]], reason="refresh_token_reused")
             return RefreshTokenReused()
@@ -121,12 +140,14 @@ async def rotate(work: Work, issuer: TokenIssuer, secret: str) -> Tokens | Refus
 
 async def session_of(work: Work, secret: str) -> UUID | None:
     """The session that a refresh token's secret belongs to, spent or not; None where there is none."""
-    found: UUID | None = await work.fetchval("select session_id from refresh_token where token_hash = $1", _hash(secret))
+    found: UUID | None = await work.fetchval(
+        "select session_id from refresh_token where token_hash = $1", _hash(secret)
+    )
     return found
 
 
 async def end_sessions(work: Work, session_ids: Sequence[UUID], *, reason: str) -> int:
-    """End sessions for good: no refresh, and access tokens stop at the next look at the row. Returns how many were open."""
+    """End sessions for good: no refresh, and access tokens stop at the next look. Returns how many were open."""
     rows = await work.fetch(
         """
         with mine as (
@@ -150,14 +171,54 @@ async def end_sessions(work: Work, session_ids: Sequence[UUID], *, reason: str) 
 
 async def end_sessions_of_user(work: Work, user_id: UUID, *, reason: str, keep: UUID | None = None) -> int:
     """End a user's sessions, all but `keep`. Returns how many were open."""
-    rows = await work.fetch("select id from session where user_id = $1 and ended_at is null order by id", user_id)
+    rows = await work.fetch(
+        "select id from session where user_id = $1 and ended_at is null order by id", user_id
+    )
     return await end_sessions(work, [row["id"] for row in rows if row["id"] != keep], reason=reason)
 
 
 async def end_sessions_of_device(work: Work, device_id: UUID, *, reason: str = "device_revoked") -> int:
     """End the sessions that are bound to a device. Returns how many were open."""
-    rows = await work.fetch("select id from session where device_id = $1 and ended_at is null order by id", device_id)
+    rows = await work.fetch(
+        "select id from session where device_id = $1 and ended_at is null order by id", device_id
+    )
     return await end_sessions(work, [row["id"] for row in rows], reason=reason)
+
+
+_caches: WeakKeyDictionary[Database, OrderedDict[UUID, tuple[float, Principal]]] = WeakKeyDictionary()
+
+
+async def authenticate(db: Database, issuer: TokenIssuer, token: str, *, cached: bool = False) -> Principal:
+    """Who an access token belongs to. Opens a unit of work of its own, so it is called before any other is open.
+
+    Session, user and role are read from the database each time, so that ending any of them takes effect at once. With
+    `cached` an answer of this process may be up to CACHE_S old: for plain reads only.
+    Raises NotAuthenticated for a token that is not ours or not in good standing, DeviceRevoked for a revoked device's.
+    """
+    claims = issuer.verify(token)
+    cache = _caches.setdefault(db, OrderedDict())
+    if cached and (hit := cache.get(claims.sid)) is not None and time.monotonic() - hit[0] <= CACHE_S:
+        known = hit[1]
+        if (known.org_id, known.user_id, known.device_id) == (claims.org, claims.sub, claims.did):
+            return known
+    looked_at = time.monotonic()
+    try:
+        async with db.work(claims.org) as work:
+            principal = await _look(work, issuer, claims)
+    except Refusal:
+        cache.pop(claims.sid, None)
+        raise
+    cache[claims.sid] = (looked_at, principal)
+    cache.move_to_end(claims.sid)
+    if len(cache) > CACHE_MAX:
+        cache.popitem(last=False)
+    return principal
+
+
+def forget(db: Database, session_id: UUID) -> None:
+    """Drop what this process remembers of a session."""
+    if (cache := _caches.get(db)) is not None:
+        cache.pop(session_id, None)
 
 
 async def sweep(work: Work, now: datetime) -> int:
@@ -172,21 +233,57 @@ async def sweep(work: Work, now: datetime) -> int:
     return tokens + sessions
 
 
-async def _store(work: Work, session_id: UUID, secret: str, now: datetime, session_expires_at: datetime) -> None:
+async def _look(work: Work, issuer: TokenIssuer, claims: Claims) -> Principal:
+    row = await work.fetchrow(
+        """
+        select s.device_id, s.expires_at, s.ended_at, s.ended_reason, u.active, u.role, u.locale, u.name
+        from session s join app_user u on u.org_id = s.org_id and u.id = s.user_id
+        where s.org_id = callout_org() and s.id = $1 and s.user_id = $2
+        """,
+        claims.sid,
+        claims.sub,
+    )
+    if row is None:
+        raise NotAuthenticated()
+    # Revoking a device ends its sessions in the same transaction: its row, an upper floor's, need not be read here.
+    if row["ended_at"] is not None and row["ended_reason"] == "device_revoked":
+        raise DeviceRevoked()
+    if row["ended_at"] is not None or row["expires_at"] <= issuer.now():
+        raise NotAuthenticated()
+    if not row["active"] or row["device_id"] != claims.did:
+        raise NotAuthenticated()
+    return Principal(
+        org_id=work.org_id,
+        user_id=claims.sub,
+        role=Role(row["role"]),
+        session_id=claims.sid,
+        device_id=row["device_id"],
+        locale=row["locale"],
+        name=row["name"],
+    )
+
+
+async def _store(
+    work: Work, issuer: TokenIssuer, session_id: UUID, secret: str, session_expires_at: datetime
+) -> None:
+    now = issuer.now()
     await work.execute(
         "insert into refresh_token (id, session_id, token_hash, issued_at, expires_at) values ($1, $2, $3, $4, $5)",
         new_id(),
         session_id,
         _hash(secret),
         now,
-        min(now + REFRESH_LIFETIME, session_expires_at),
+        min(now + issuer.refresh_lifetime, session_expires_at),
     )
 
 
 async def _unused(work: Work, session_id: UUID, candidates: Sequence[str]) -> str | None:
     by_hash = {_hash(secret): secret for secret in candidates}
     found = await work.fetchval(
-        "select token_hash from refresh_token where session_id = $1 and token_hash = any($2::bytea[]) and used_at is null",
+        """
+        select token_hash from refresh_token
+        where session_id = $1 and token_hash = any($2::bytea[]) and used_at is null
+        """,
         session_id,
         list(by_hash),
     )

@@ -25,7 +25,7 @@ def line(text: str, path: str, *, limit: int = LINE_MAX) -> str:
 
 
 def email_address(text: str, path: str = "email") -> str:
-    """The address in lower case; raises BadField for what cannot be one. Whether it is read by someone, mail will show."""
+    """The address in lower case; raises BadField for what cannot be one."""
     text = text.strip().lower()
     if len(text) > EMAIL_MAX or not _EMAIL.fullmatch(text) or _UNPRINTED.search(text):
         raise BadField(path=path, why="it is not an e-mail address")
@@ -37,7 +37,9 @@ def phone_number(text: str, path: str = "phone") -> str:
     try:
         number = phonenumbers.parse(text)
     except phonenumbers.NumberParseException as fault:
-        raise BadField(path=path, why="it is not an international telephone number, such as +44 20 7946 0000") from fault
+        raise BadField(
+            path=path, why="it is not an international telephone number, such as +44 20 7946 0000"
+        ) from fault
     if not phonenumbers.is_possible_number(number):
         raise BadField(path=path, why="it has too few or too many digits for its country")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

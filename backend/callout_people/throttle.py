@@ -53,7 +53,8 @@ _COUNT = """
 insert into throttle as t (key, window_starts_at, attempts) values ($1, $2, 1)
 on conflict (key) do update set
     attempts = case when t.window_starts_at <= $2 - make_interval(secs => $3) then 1 else t.attempts + 1 end,
-    window_starts_at = case when t.window_starts_at <= $2 - make_interval(secs => $3) then $2 else t.window_starts_at end
+    window_starts_at = case when t.window_starts_at <= $2 - make_interval(secs => $3) then $2
+                            else t.window_starts_at end
 returning attempts, window_starts_at
 """
 
@@ -102,11 +103,13 @@ class Throttle:
 
     async def _count(self, *rules: tuple[str, tuple[str, ...], Limit]) -> Counted:
         now = self._issuer.now()
-        by_key = {self._issuer.digest(f"throttle-{name}", *parts): (name, limit) for name, parts, limit in rules}
+        by_key = {
+            self._issuer.digest(f"throttle-{name}", *parts): (name, limit) for name, parts, limit in rules
+        }
         keys = sorted(by_key)
         worst: tuple[int, str, Limit] | None = None
         async with self._db.work(None) as work:
-            # In the order of the keys, so that two attempts that share several keys never wait for each other in a ring.
+            # In the order of the keys, so that attempts that share several keys never wait for each other in a ring.
             for key in keys:
                 name, limit = by_key[key]
                 row = await work.fetchrow(_COUNT, key, now, float(limit.window_s))

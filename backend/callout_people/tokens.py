@@ -3,8 +3,8 @@
 The algorithm is ours to choose, not the token's: a token that names another is refused before any key is looked at. The
 key id says which secret signed, so that a secret can be replaced while tokens of the one before still run out.
 
-Lifetimes are told by the wall clock, even where the database's clock plays a fast day: a token is good for 15 minutes of
-the phone's owner, not of the play.
+Lifetimes are told by the wall clock, even where the database's clock plays a fast day: a token is good for 15 minutes
+of its owner's day, not of the play's.
 """
 
 import base64
@@ -30,6 +30,8 @@ TYPE: Final = "at+jwt"
 ISSUER: Final = "callout"
 AUDIENCE: Final = "callout-api"
 LIFETIME: Final = timedelta(minutes=15)
+REFRESH_LIFETIME: Final = timedelta(days=60)
+"""A phone may lie in a drawer for a month and still hand in its work."""
 SKEW: Final = timedelta(seconds=10)
 """Two of our own servers may differ by this much. It is allowed on `iat` and `nbf` only; `exp` is sharp."""
 TOKEN_CHARS_MAX: Final = 2048
@@ -65,12 +67,24 @@ class _Header(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TokenIssuer:
-    """Signs and verifies. `secret` signs; `previous` secrets are still believed while their tokens run out."""
+    """Signs and verifies. `secret` signs; `previous` secrets are still believed while their tokens run out.
 
-    def __init__(self, secret: str, *, previous: Sequence[str] = (), clock: Clock | None = None) -> None:
+    `lifetime` is an access token's, `refresh_lifetime` that of a refresh token that is not used.
+    """
+
+    def __init__(
+        self,
+        secret: str,
+        *,
+        previous: Sequence[str] = (),
+        clock: Clock | None = None,
+        lifetime: timedelta = LIFETIME,
+        refresh_lifetime: timedelta = REFRESH_LIFETIME,
+    ) -> None:
         for text in (secret, *previous):
             if len(text) < SECRET_CHARS_MIN:
                 raise ValueError(f"a secret has at least {SECRET_CHARS_MIN} characters")
+        self.lifetime, self.refresh_lifetime = lifetime, refresh_lifetime
         self.clock: Clock = clock or SystemClock()
         self._secrets = (secret, *previous)
         keys = [derive(text, "access-token") for text in self._secrets]
@@ -84,8 +98,10 @@ class TokenIssuer:
         """The wall clock's instant, by which sessions, codes and attempts are timed as well."""
         return self.clock.now()
 
-    def issue(self, *, org_id: UUID, user_id: UUID, session_id: UUID, device_id: UUID | None = None) -> Issued:
-        """An access token for a session, good for LIFETIME."""
+    def issue(
+        self, *, org_id: UUID, user_id: UUID, session_id: UUID, device_id: UUID | None = None
+    ) -> Issued:
+        """An access token for a session, good for `lifetime`."""
         now = int(self.now().timestamp())
         claims = Claims(
             iss=ISSUER,
@@ -97,11 +113,11 @@ class TokenIssuer:
             jti=str(new_id()),
             iat=now,
             nbf=now,
-            exp=now + int(LIFETIME.total_seconds()),
+            exp=now + int(self.lifetime.total_seconds()),
         )
         header = {"alg": ALGORITHM, "typ": TYPE, "kid": self._kid}
         token = jwt.encode(header, msgspec.to_builtins(claims), self._keys[self._kid], algorithms=[ALGORITHM])
-        return Issued(token=token, expires_in_s=int(LIFETIME.total_seconds()))
+        return Issued(token=token, expires_in_s=int(self.lifetime.total_seconds()))
 
     def verify(self, token: str) -> Claims:
         """What the token says; raises NotAuthenticated for any token that is not wholly ours and current.
@@ -112,19 +128,21 @@ class TokenIssuer:
             raise NotAuthenticated()
         try:
             key = self._keys[_read_header(token).kid]
-            claims = msgspec.convert(jwt.decode(token, key, algorithms=[ALGORITHM]).claims, Claims, strict=True)
+            claims = msgspec.convert(
+                jwt.decode(token, key, algorithms=[ALGORITHM]).claims, Claims, strict=True
+            )
         except (JoseError, msgspec.MsgspecError, KeyError, ValueError, TypeError, RecursionError) as fault:
             raise NotAuthenticated() from fault
         now, skew_s = self.now().timestamp(), SKEW.total_seconds()
         current = max(claims.iat, claims.nbf) <= now + skew_s and now < claims.exp
         # A lifetime longer than ours was not given by us, whatever the signature says.
-        ours = claims.exp - claims.iat <= LIFETIME.total_seconds()
+        ours = claims.exp - claims.iat <= self.lifetime.total_seconds()
         if claims.iss != ISSUER or claims.aud != AUDIENCE or not current or not ours:
             raise NotAuthenticated()
         return claims
 
     def digest(self, purpose: str, *parts: str) -> str:
-        """A keyed hash (hex) of texts that must not be stored as they are, such as an address whose tries are counted."""
+        """A keyed hash (hex) of texts that must not be stored as they are, such as an address whose tries count."""
         text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
         return hmac.new(derive(self._secrets[0], purpose), text, hashlib.sha256).hexdigest()
 
@@ -136,7 +154,9 @@ class TokenIssuer:
         """
         return [
             base64.urlsafe_b64encode(
-                hmac.new(derive(text, "refresh-successor"), refresh_secret.encode("ascii"), hashlib.sha256).digest()
+                hmac.new(
+                    derive(text, "refresh-successor"), refresh_secret.encode("ascii"), hashlib.sha256
+                ).digest()
             )
             .rstrip(b"=")
             .decode()
@@ -157,7 +177,9 @@ def _key_id(key: bytes) -> str:
 def _read_header(token: str) -> _Header:
     """The header, before any key is chosen by it: only our three members, only our algorithm and type."""
     part = token.split(".", 1)[0]
-    header = msgspec.json.decode(base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True), type=_Header)
+    header = msgspec.json.decode(
+        base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True), type=_Header
+    )
     if header.alg != ALGORITHM or header.typ != TYPE:
         raise ValueError("another algorithm or type")
     return header

@@ -20,7 +20,9 @@ from callout_store.work import Work
 USERS_MAX: Final = 5000
 """Users made by one call."""
 PAGE_MAX: Final = 200
-_COLUMNS: Final = "id, email, name, role, locale, phone, active, created_at, password_hash is not null as has_password"
+_COLUMNS: Final = (
+    "id, email, name, role, locale, phone, active, created_at, password_hash is not null as has_password"
+)
 
 
 class NewUser(Struct, frozen=True, kw_only=True):
@@ -81,7 +83,10 @@ async def create_users(work: Work, new: Sequence[NewUser]) -> list[UUID]:
         [line(user.name, at(n, "name")) for n, user in enumerate(new)],
         [Role(user.role).value for user in new],
         [locale_code(user.locale, at(n, "locale")) for n, user in enumerate(new)],
-        [None if user.phone is None else phone_number(user.phone, at(n, "phone")) for n, user in enumerate(new)],
+        [
+            None if user.phone is None else phone_number(user.phone, at(n, "phone"))
+            for n, user in enumerate(new)
+        ],
         [user.password_hash for user in new],
     )
     if made != len(new):
@@ -96,8 +101,10 @@ async def create_users(work: Work, new: Sequence[NewUser]) -> list[UUID]:
     return ids
 
 
-async def set_password(work: Work, user_id: UUID, password_hash: str, *, keep_session: UUID | None = None) -> None:
-    """Store a new password's hash and end the user's other sessions: whoever knew the old one is out. Raises NotFound."""
+async def set_password(
+    work: Work, user_id: UUID, password_hash: str, *, keep_session: UUID | None = None
+) -> None:
+    """Store a new password's hash and end the user's other sessions, whoever opened them. Raises NotFound."""
     if not password_hash.startswith("$argon2id$"):
         raise BadField(path="password", why="it was not hashed with argon2id")
     if not await work.execute("update app_user set password_hash = $2 where id = $1", user_id, password_hash):
@@ -137,7 +144,12 @@ async def user_by_email(work: Work, email: str) -> User | None:
 
 
 async def users_page(
-    work: Work, *, role: Role | None = None, active: bool | None = True, after: str | None = None, limit: int = 50
+    work: Work,
+    *,
+    role: Role | None = None,
+    active: bool | None = True,
+    after: str | None = None,
+    limit: int = 50,
 ) -> Page[User]:
     """Users in the order they were made, `limit` (1 to 200) at a time. Raises LimitExceeded or BadField (cursor)."""
     if not 1 <= limit <= PAGE_MAX:

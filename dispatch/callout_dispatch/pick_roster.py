@@ -88,7 +88,7 @@ class Roster:
             ends = [piece[1] for pieces in present for piece in pieces]
             if ends:
                 self.present_until_us[row] = max(ends)
-            gaps.append(_gaps(candidate, present))
+            gaps.append(_gaps(candidate, shifts, present))
         self._allocate(max((len(of_one) for of_one in gaps), default=0))
         for row, of_one in enumerate(gaps):
             self._write_gaps(row, of_one)
@@ -139,7 +139,8 @@ class Roster:
         )
         self._candidates[row] = new
         self.load_minutes[row] = new.load_minutes
-        gaps = _gaps(new, _present(new, _union(new.shifts)))
+        shifts = _union(new.shifts)
+        gaps = _gaps(new, shifts, _present(new, shifts))
         if len(gaps) > self.gap_start_us.shape[1]:
             self._widen(len(gaps))
         self._write_gaps(row, gaps)
@@ -226,7 +227,9 @@ def _present(candidate: Candidate, shifts: list[tuple[int, int]]) -> list[list[t
     return result
 
 
-def _gaps(candidate: Candidate, present: list[list[tuple[int, int]]]) -> tuple[Gap, ...]:
+def _gaps(
+    candidate: Candidate, shifts: list[tuple[int, int]], present: list[list[tuple[int, int]]]
+) -> tuple[Gap, ...]:
     """The free stretches of an engineer, in order of time.
 
     A shift is entered from the engineer's position; after a visit, from that visit's site, also across an
@@ -236,10 +239,10 @@ def _gaps(candidate: Candidate, present: list[list[tuple[int, int]]]) -> tuple[G
         ((to_us(b.start), to_us(b.end), b.point) for b in candidate.busy), key=lambda item: item[:2]
     )
     gaps: list[Gap] = []
-    for pieces in present:
-        if not pieces:
-            continue
-        origin, origin_until = candidate.position, pieces[0][0]
+    for (shift_start, _), pieces in zip(shifts, present, strict=True):
+        # From the shift's own start, not from that of its first piece: a visit may stand inside an absence, and
+        # the engineer then sets out from its site all the same.
+        origin, origin_until = candidate.position, shift_start
         for start, end in pieces:
             cursor = start
             followed, next_point = False, None

@@ -11,7 +11,7 @@ import numpy as np
 from callout_dispatch.pick import pick
 from callout_dispatch.pick_roster import Roster
 from callout_dispatch.pick_terms import MINUTE_US, STANDARD, Need, PickPolicy, Reason, ReasonCode, to_us
-from callout_geo.distance import haversine_m, travel_minutes, unit_vectors, vector_distance_m
+from callout_geo.distance import Floats, haversine_m, travel_minutes, unit_vectors, vector_distance_m
 from callout_geo.points import Point
 
 _OF_TIME = frozenset(
@@ -85,7 +85,7 @@ def leg_minutes(origin: Point | None, target: Point | None, policy: PickPolicy =
     return travel_minutes(haversine_m(origin, target))
 
 
-def _vector_leg(place: np.ndarray, target: Point | None, policy: PickPolicy) -> float:  # type: ignore[type-arg]
+def _vector_leg(place: Floats, target: Point | None, policy: PickPolicy) -> float:
     if target is None or bool(np.isnan(place).any()):
         return policy.travel_minutes_unknown
     return float(travel_minutes(float(vector_distance_m(place, unit_vectors(target.lat, target.lng)))))

@@ -48,6 +48,11 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "en": "an override with a reason, because the engineer is on the way or on site",
         "zh": "工程师已出发或在现场,须强制并说明原因",
     },
+    "needs_not_started": {
+        "en": "a visit whose engineer has not set out; reassign it instead",
+        "zh": "工程师尚未出发的任务,否则请改派",
+    },
+    "needs_open": {"en": "an order that is neither closed nor canceled", "zh": "未关闭且未取消的工单"},
     "needs_scheduled": {"en": "a visit that is only scheduled", "zh": "仅排程、尚未派工的任务"},
     "dispatch": {"en": "dispatching", "zh": "派工"},
     "missing": {"en": "a coordinate is missing", "zh": "缺少坐标"},

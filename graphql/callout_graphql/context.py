@@ -4,14 +4,17 @@ No transaction lives here. Each resolver opens its own around its use case: sibl
 transaction has one connection.
 """
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import structlog
 
+from callout_graphql.sight import Sight, sight_of
 from callout_people.principals import Principal, Right
 from callout_store.errors import NotAllowed, NotAuthenticated
 from callout_store.ids import new_id
@@ -20,6 +23,7 @@ from callout_store.work import Database, Work
 if TYPE_CHECKING:
     from callout_graphql.loaders import Loaders
 
+T = TypeVar("T")
 LOCALES = ("en", "zh")
 
 
@@ -63,6 +67,7 @@ class Context:
         self.locale = principal.locale if principal is not None else locale
         self.request_id = request_id or str(new_id())
         self.base_url = services.base_url or base_url
+        self._sight: asyncio.Future[Sight] | None = None
 
     @property
     def may_introspect(self) -> bool:
@@ -91,6 +96,21 @@ class Context:
         """A transaction of the caller's organisation, in the caller's name."""
         who = self.who
         return self.services.db.work(who.org_id, actor=who.actor())
+
+    async def run(self, act: Callable[[Work], Awaitable[T]]) -> T:
+        """`act` in a transaction as `work` opens it, tried again when it was the victim of a deadlock."""
+        who = self.who
+        return await self.services.db.run(who.org_id, act, actor=who.actor())
+
+    async def sight(self) -> Sight:
+        """What of the organisation the caller may see; read once a request."""
+        if self._sight is None:
+            self._sight = asyncio.ensure_future(self._look())
+        return await self._sight
+
+    async def _look(self) -> Sight:
+        async with self.work() as work:
+            return await sight_of(work, self.who)
 
     @cached_property
     def loaders(self) -> "Loaders":

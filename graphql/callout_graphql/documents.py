@@ -12,7 +12,6 @@ from graphql import (
     GraphQLSchema,
     GraphQLSyntaxError,
     OperationDefinitionNode,
-    OperationType,
     StringValueNode,
     Visitor,
     parse,
@@ -83,7 +82,7 @@ class Documents:
         """The document, from the cache or parsed, measured and validated now. Raises a refusal or `Unfit`."""
         if len(query) > self.limits.query_characters:
             raise QueryTooComplex(what="characters", given=len(query), limit=self.limits.query_characters)
-        key = hashlib.sha256(query.encode("utf-8", "surrogatepass")).digest()
+        key = _key(query)
         prepared = self._kept.get(key)
         if prepared is None:
             prepared = self._make(query, may_introspect)
@@ -95,6 +94,10 @@ class Documents:
         if prepared.measured.introspects and not may_introspect:
             raise IntrospectionClosed()
         return prepared
+
+    def known(self, query: str) -> Prepared | None:
+        """The document, if it was prepared before."""
+        return self._kept.get(_key(query))
 
     def check_cost(self, prepared: Prepared, variables: Mapping[str, Any]) -> None:
         """Refuse page sizes, given in variables, that make the document too expensive."""
@@ -143,6 +146,10 @@ class Documents:
         return Prepared(document, operations, measured)
 
 
+def _key(query: str) -> bytes:
+    return hashlib.sha256(query.encode("utf-8", "surrogatepass")).digest()
+
+
 class _Nul(Visitor):
     """Looks for U+0000 in the strings that are written into a document."""
 
@@ -156,7 +163,3 @@ class _Nul(Visitor):
 def _operations(document: DocumentNode) -> Iterator[OperationDefinitionNode]:
     return (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
 
-
-def is_subscription(operation: OperationDefinitionNode) -> bool:
-    """Whether the operation is a subscription."""
-    return operation.operation is OperationType.SUBSCRIPTION

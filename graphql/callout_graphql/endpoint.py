@@ -7,20 +7,13 @@ import msgspec
 from litestar import Controller, MediaType, Request, Response, WebSocket, get, post, websocket
 
 from callout_graphql.context import Context, Services, pick_locale, request_id_now
-from callout_graphql.execution import Engine, GraphQLRequest, Reply, read_request, refused
+from callout_graphql.execution import GraphQLRequest, Reply, read_request, refused
 from callout_graphql.negotiation import PLAIN_JSON, answer_type, is_json, status_of, wants_page
 from callout_graphql.refusals import NotAcceptable
 from callout_graphql.schema import engine
 from callout_graphql.socket import serve_socket
-from callout_people.principals import Principal
-from callout_people.sessions import authenticate
-from callout_store.errors import (
-    BadRequestBody,
-    BodyTooLarge,
-    NotAuthenticated,
-    Refusal,
-    UnsupportedBody,
-)
+from callout_people.sign_in import authenticate
+from callout_store.errors import BadRequestBody, BodyTooLarge, Refusal, UnsupportedBody
 
 BODY_BYTES_MAX: Final = 8 * 1024 * 1024
 """Where the settings do not say. A batch of 50 commands takes some 40 kB, one with signatures up to 600 kB each."""
@@ -69,29 +62,23 @@ async def _answer(request: AnyRequest, *, by_get: bool) -> Response[bytes]:
     media_type = PLAIN_JSON
     try:
         media_type = answer_type(request.headers.get("accept"))
-        principal = await identify(services, request.headers.get("authorization"))
-        if principal is not None:
-            context = Context(
-                services, principal, locale=locale, request_id=context.request_id, base_url=context.base_url
-            )
         if by_get:
             asked, may_hold_nul = _from_address(request)
         else:
             asked, may_hold_nul = read_request(await _body(request))
+        context.principal = await authenticate(
+            services.db,
+            services.issuer,
+            request.headers.get("authorization"),
+            # A look at the session that is seconds old is good enough to read by, not to write by.
+            cached=engine().only_reads(asked),
+        )
+        if context.principal is not None:
+            context.locale = context.principal.locale
         reply = await engine().run(asked, context, may_hold_nul=may_hold_nul, by_get=by_get)
     except Refusal as refusal:
         reply = refused(refusal, context)
     return _response(reply, media_type)
-
-
-async def identify(services: Services, authorization: str | None) -> Principal | None:
-    """The caller that the header names; None without a header. Raises NotAuthenticated for a token that is not good."""
-    if not authorization:
-        return None
-    scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise NotAuthenticated()
-    return await authenticate(services.db, services.issuer, token.strip())
 
 
 def _response(reply: Reply, media_type: str) -> Response[bytes]:

@@ -144,6 +144,13 @@ class Engine:
             return Reply({"errors": shown(opened.errors or (), context)}, Refusal)
         return opened
 
+    def only_reads(self, request: GraphQLRequest) -> bool:
+        """Whether this is known to be a query: its document was seen before."""
+        prepared = self.documents.known(request.query or "")
+        return prepared is not None and all(
+            op.operation is OperationType.QUERY for op in prepared.operations.values()
+        )
+
     def reply(self, result: ExecutionResult, context: Context) -> Reply:
         """The body of an executed operation."""
         body: dict[str, Any] = {"data": result.data}

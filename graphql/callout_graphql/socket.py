@@ -17,10 +17,10 @@ from litestar import WebSocket
 from litestar.exceptions import WebSocketException
 
 from callout_graphql.context import Context, Services, pick_locale, request_id_now
-from callout_graphql.execution import Engine, GraphQLRequest, Reply
+from callout_graphql.execution import Engine, GraphQLRequest, Reply, masked, refused
 from callout_graphql.refusals import SessionOver
-from callout_people.sessions import authenticate
-from callout_store.errors import NotAuthenticated, Refusal
+from callout_people.sign_in import authenticate
+from callout_store.errors import Refusal
 
 log = structlog.get_logger(__name__)
 
@@ -170,11 +170,8 @@ class _Session:
             if isinstance(given, dict):
                 header = given.get("Authorization") or given.get("authorization") or header
         if header:
-            scheme, _, token = str(header).partition(" ")
             try:
-                if scheme.lower() != "bearer":
-                    raise NotAuthenticated()
-                principal = await authenticate(self.services.db, self.services.issuer, token.strip())
+                principal = await authenticate(self.services.db, self.services.issuer, str(header))
             except Refusal:
                 raise _Close(4403, "Forbidden") from None
         self.context = Context(
@@ -219,6 +216,10 @@ class _Session:
                 await self._send_stream(id_, opened, context)
         except SessionOver:
             self.end(_Close(4403, "Forbidden"))
+        except Refusal as refusal:
+            await self.send(id=id_, type="error", payload=refused(refusal, context).body["errors"])
+        except Exception as fault:
+            await self.send(id=id_, type="error", payload=refused(masked(fault, context), context).body["errors"])
         finally:
             if self.running.get(id_) is asyncio.current_task():
                 del self.running[id_]

@@ -17,6 +17,7 @@ import segno
 from asyncpg import Record
 from msgspec import Struct
 
+from callout_people.principals import MAY_ENROL, Right, Role
 from callout_people.sessions import Tokens, end_sessions_of_device, open_session
 from callout_people.texts import line
 from callout_people.tokens import TokenIssuer
@@ -26,6 +27,7 @@ from callout_store.errors import (
     DeviceRevoked,
     EnrolmentCodeInvalid,
     LimitExceeded,
+    NotAllowed,
     NotAuthenticated,
     NotFound,
     WrongState,
@@ -67,7 +69,7 @@ class Enrolled(Struct, frozen=True, kw_only=True):
 
 
 class Device(Struct, frozen=True, kw_only=True):
-    """A phone as the dispatcher sees it. `last_sequence` counts its commands, `clock_offset_ms` is server minus phone."""
+    """A phone as the office sees it. `last_sequence` counts its commands, `clock_offset_ms` is server minus phone."""
 
     id: UUID
     user_id: UUID
@@ -86,20 +88,29 @@ class Device(Struct, frozen=True, kw_only=True):
 async def create_enrolment_code(work: Work, user_id: UUID, *, now: datetime | None = None) -> EnrolmentCode:
     """Make a code that enrols one phone for this user. `now` is the wall clock's.
 
-    Raises NotFound, WrongState for a deactivated user, LimitExceeded over OPEN_CODES_MAX unused codes.
+    Raises NotFound, NotAllowed where the actor's role may not enrol someone of the user's role, WrongState for a
+    deactivated user, LimitExceeded over OPEN_CODES_MAX unused codes.
     """
     now = now or SystemClock().now()
     # The lock makes two dispatchers who ask at once count one after the other.
-    active = await work.fetchval("select active from app_user where id = $1 for no key update", user_id)
-    if active is None:
+    user = await work.fetchrow("select active, role from app_user where id = $1 for no key update", user_id)
+    if user is None:
         raise NotFound(entity="user")
-    if not active:
+    # A code signs in as its user, so whoever may make one may become that user. The system itself enrols like an admin.
+    maker = Role.ADMIN if work.actor.user_id is None else Role(work.actor.role)
+    if Role(user["role"]) not in MAY_ENROL.get(maker, frozenset()):
+        raise NotAllowed(role=work.actor.role, what=f"{Right.DEVICES_ENROL} ({user['role']})")
+    if not user["active"]:
         raise WrongState(entity="user", state="deactivated", needed="active")
     open_codes = await work.fetchval(
-        "select count(*) from enrolment_code where user_id = $1 and used_at is null and expires_at > $2", user_id, now
+        "select count(*) from enrolment_code where user_id = $1 and used_at is null and expires_at > $2",
+        user_id,
+        now,
     )
     if open_codes >= OPEN_CODES_MAX:
-        raise LimitExceeded(what="unused enrolment codes of a user", limit=OPEN_CODES_MAX, given=open_codes + 1)
+        raise LimitExceeded(
+            what="unused enrolment codes of a user", limit=OPEN_CODES_MAX, given=open_codes + 1
+        )
     code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_CHARS))
     code_id = new_id()
     await work.execute(
@@ -116,7 +127,9 @@ async def create_enrolment_code(work: Work, user_id: UUID, *, now: datetime | No
     )
     await write(
         work,
-        Entry(kind="device.code_made", entity="enrolment_code", entity_id=code_id, data={"user": str(user_id)}),
+        Entry(
+            kind="device.code_made", entity="enrolment_code", entity_id=code_id, data={"user": str(user_id)}
+        ),
     )
     return EnrolmentCode(code=code, user_id=user_id, expires_at=now + CODE_LIFETIME)
 
@@ -140,8 +153,8 @@ async def enrol(
 ) -> Enrolled:
     """Use a code up: a device, a session bound to it, and its first tokens.
 
-    Of phones that use one code at once, one wins. Raises EnrolmentCodeInvalid for a code that is unknown, used, expired,
-    of another organisation, or of a deactivated user; BadField for a name that cannot be stored.
+    Of phones that use one code at once, one wins. Raises EnrolmentCodeInvalid for a code that is unknown, used,
+    expired, of another organisation, or of a deactivated user; BadField for a name that cannot be stored.
     """
     name = line(name, "deviceName", limit=NAME_MAX)
     platform = line(platform, "platform", limit=NAME_MAX) if platform else ""
@@ -211,7 +224,8 @@ async def check_for_push(work: Work, device_id: UUID) -> None:
     Raises DeviceRevoked, or NotAuthenticated where the user was deactivated or there is no such device.
     """
     row = await work.fetchrow(
-        f"select d.revoked_at is not null as revoked, u.active {_FROM} where d.id = $1 for share of d, u", device_id
+        f"select d.revoked_at is not null as revoked, u.active {_FROM} where d.id = $1 for share of d, u",
+        device_id,
     )
     if row is None:
         raise NotAuthenticated()

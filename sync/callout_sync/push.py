@@ -125,17 +125,27 @@ async def _chunk_or_singly(
 ) -> list[Answer]:
     try:
         return await _chunk(db, org_id, actor, clocks, envelope, chunk)
-    except (asyncpg.PostgresError, asyncpg.DataError, OverflowError, ValueError):
+    except Exception as fault:
+        if _of_the_whole(fault):
+            raise
         log.warning("push_chunk_failed", commands=len(chunk), exc_info=True)
     answers = []
     for item in chunk:
         try:
             answers += await _chunk(db, org_id, actor, clocks, envelope, [item])
-        except (asyncpg.PostgresError, asyncpg.DataError, OverflowError, ValueError) as fault:
+        except Exception as fault:
+            if _of_the_whole(fault):
+                raise
             log.error("push_command_failed", command=str(item.key), exc_info=True)
-            broken = msgspec.structs.replace(item, fault=Fault(code="COMMAND_FAILED", why=type(fault).__name__))
+            why = fault.code if isinstance(fault, Refusal) else type(fault).__name__
+            broken = msgspec.structs.replace(item, fault=Fault(code="COMMAND_FAILED", why=why))
             answers += await _chunk(db, org_id, actor, clocks, envelope, [broken])
     return answers
+
+
+def _of_the_whole(fault: Exception) -> bool:
+    """Whether a fault is the batch's (the device, the database) and not one command's."""
+    return isinstance(fault, DeviceRevoked) or (isinstance(fault, Refusal) and fault.retryable)
 
 
 async def _chunk(

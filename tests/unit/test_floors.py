@@ -56,7 +56,7 @@ def test_no_file_speaks_of_one_machine() -> None:
 @pytest.mark.parametrize(
     ("line", "what"),
     (
-        ("url = 'https://x.example/a-1.0.whl'".replace(" ", ""), "a package file's address"),
+        (f"https://x.example/a-1.0.{'whl'}", "a package file's address"),
         (f"see https://{'pypi'}.org/project/x", "a registry's host"),
         (f'"{"resol"}ved": "x"', "a lock file's resolved address"),
         (f"data = '/{'root'}/x'", "an absolute path of somebody's machine"),

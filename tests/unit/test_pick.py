@@ -171,6 +171,15 @@ def test_a_slot_leaves_time_for_the_way_onward() -> None:
     assert best.slot_end < at(11)
 
 
+def test_a_visit_inside_an_absence_is_still_where_the_way_starts() -> None:
+    """Leave was entered over the first hour, with a visit in it: counted from home, the next visit is late."""
+    across = Point(37.90, -122.30)
+    who = engineer(position=SITE, absences=(span(8, 9),), busy=(Busy(at(8), at(8.5), across),))
+    (best,) = pick(need(earliest=at(8)), [who]).ranked
+    assert best.travel_minutes == pytest.approx(travel_minutes(haversine_m(across, SITE)), abs=0.01)
+    assert best.slot_start >= at(9) + timedelta(minutes=best.travel_minutes - 0.01)
+
+
 def test_better_and_worse() -> None:
     """The objectives point the right way: each row's first engineer must stand before its second."""
     pairs = [

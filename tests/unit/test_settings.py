@@ -26,7 +26,8 @@ def test_documented_defaults_are_the_real_ones() -> None:
         row = re.search(rf"^\| `{variable.name}` \| (.*?) \|", page, re.MULTILINE)
         assert row is not None
         if default is not None:
-            assert row[1] == f"`{default}`", variable.name
+            shown = int(default) if isinstance(default, bool) else default
+            assert row[1] == f"`{shown}`", variable.name
 
 
 def test_each_attribute_has_one_variable() -> None:
@@ -82,6 +83,7 @@ def test_children_read_the_same_settings() -> None:
         redis_url="redis://c",
         secret="s" * 40,
         page_rows_max=7,
+        webhook_private=True,
         log_format="console",
     )
     assert Settings.from_env(settings.environment()) == settings

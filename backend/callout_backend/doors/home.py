@@ -14,8 +14,16 @@ LEAD = {
     "zh": "现场服务:工单、派工,以及可离线工作的工程师手机端。",
 }
 DOORS: tuple[tuple[str, str, dict[str, str]], ...] = (
-    ("/graphql", "GraphQL", {"en": "the API for dispatchers, phones and integrations", "zh": "面向调度员、手机与集成的接口"}),
-    ("", "/s/…", {"en": "sign-off pages for customers, by the link they were sent", "zh": "客户签收页面,通过收到的链接访问"}),
+    (
+        "/graphql",
+        "GraphQL",
+        {"en": "for dispatchers, phones and systems", "zh": "面向调度员、手机与系统的接口"},
+    ),
+    (
+        "",
+        "/s/…",
+        {"en": "customers' sign-off, by the link they were sent", "zh": "客户签收,通过收到的链接访问"},
+    ),
     ("/healthz", "/healthz", {"en": "whether this process is alive", "zh": "进程是否存活"}),
     ("/readyz", "/readyz", {"en": "whether what it leans on is in order", "zh": "所依赖的服务是否正常"}),
     ("/metrics", "/metrics", {"en": "measurements for Prometheus", "zh": "Prometheus 指标"}),
@@ -44,5 +52,7 @@ async def home(request: Request[Any, Any, Any]) -> Response[str]:
     """The page of doors."""
     locale = locale_of(request.headers.get("accept-language"))
     return Response(
-        render(locale), media_type=MediaType.HTML, headers={"Content-Language": locale, "Vary": "Accept-Language"}
+        render(locale),
+        media_type=MediaType.HTML,
+        headers={"Content-Language": locale, "Vary": "Accept-Language"},
     )

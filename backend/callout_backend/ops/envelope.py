@@ -1,7 +1,7 @@
-"""What happens to every request around Litestar: its id, its log line, its measure, its headers, its body's deadline.
+"""Around every request: its id, its log line, its measure, its headers, its body's deadline.
 
-A plain ASGI wrapper and not Litestar middleware, because Litestar runs middleware only for addresses it knows: a scan of
-addresses that do not exist must be seen in the log and in the metrics too.
+A plain ASGI wrapper and not Litestar middleware, because Litestar runs middleware only for addresses it knows:
+a scan of addresses that do not exist must be seen in the log and in the metrics too.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import structlog
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from callout_backend.ops import metrics
@@ -47,15 +48,12 @@ class Envelope:
         self.body_seconds_max = body_seconds_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
-            return
         request_id = incoming_id(scope) or str(new_id())
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            if scope["type"] == "http":
-                await self._http(scope, receive, send, request_id)
-            else:
+            if scope["type"] == ScopeType.WEBSOCKET:
                 await self.app(scope, receive, send)
+            else:
+                await self._http(scope, receive, send, request_id)
 
     async def _http(self, scope: Any, receive: Receive, send: Send, request_id: str) -> None:
         started = time.perf_counter()
@@ -76,7 +74,9 @@ class Envelope:
             metrics.observe_request(scope["method"], route, status, took_s)
             write = log.debug if route in QUIET_ROUTES and status < 500 else log.info
             # The route's template: the path itself may hold a sign-off token, the query string anything.
-            write("request", method=scope["method"], route=route, status=status, took_ms=round(took_s * 1000, 1))
+            write(
+                "request", method=scope["method"], route=route, status=status, took_ms=round(took_s * 1000, 1)
+            )
 
 
 def incoming_id(scope: Any) -> str | None:
@@ -87,7 +87,9 @@ def incoming_id(scope: Any) -> str | None:
     return None
 
 
-def _with_headers(headers: list[tuple[bytes, bytes]], scope: Any, request_id: str) -> list[tuple[bytes, bytes]]:
+def _with_headers(
+    headers: list[tuple[bytes, bytes]], scope: Any, request_id: str
+) -> list[tuple[bytes, bytes]]:
     present = {name.lower() for name, _ in headers}
     headers.append((b"x-request-id", request_id.encode()))
     headers.extend(pair for pair in SECURITY_HEADERS if pair[0] not in present)
@@ -100,7 +102,9 @@ def _cache_control(scope: Any) -> bytes:
     if not scope["path"].startswith(STATIC):
         return b"no-store"
     # `callout_backend.web.assets.asset` puts the content's hash into the address: that content never changes.
-    return b"public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else b"public, max-age=300"
+    return (
+        b"public, max-age=31536000, immutable" if b"v=" in scope["query_string"] else b"public, max-age=300"
+    )
 
 
 def _with_deadline(receive: Receive, seconds: int) -> Receive:

@@ -29,6 +29,16 @@ BEAT_AGE_MAX_S = 15.0
 """Three heartbeats missed."""
 HORIZON_AGE_MAX_S = 30.0
 
+FAULTS = (
+    Refusal,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    RedisError,
+    OSError,
+    TimeoutError,
+    RuntimeError,
+)
+
 HINTS: dict[str, dict[str, str]] = {
     "database": {
         "en": "The database does not answer. Check DATABASE_URL and that PostgreSQL runs; `callout doctor` says more.",
@@ -46,8 +56,12 @@ HINTS: dict[str, dict[str, str]] = {
         "en": "No worker has been seen lately: timers and webhooks wait. Start `callout worker`.",
         "zh": "近期未发现后台进程:定时器与回调正在等待。请启动 `callout worker`。",
     },
+    "timers": {
+        "en": "The database's clock leapt, or differs from this machine's by minutes: timers are held. Set the clocks.",
+        "zh": "数据库时钟跳变,或与本机相差数分钟,定时器已暂停。请校准时钟。",
+    },
     "feed_horizon": {
-        "en": "A writing transaction has been open for long; phones see nothing newer. Look for it in pg_stat_activity.",
+        "en": "A writing transaction stays open; phones see nothing newer. Look for it in pg_stat_activity.",
         "zh": "有写事务长时间未结束,手机暂时看不到新数据。请在 pg_stat_activity 中查找。",
     },
 }
@@ -81,6 +95,7 @@ async def readiness(db: Database, settings: Settings, *, locale: str = "en") -> 
         "migrations": (lambda: _migrations(db), "failed"),
         "redis": (lambda: _redis(settings), "degraded"),
         "worker": (lambda: _worker(db), "degraded"),
+        "timers": (lambda: _timers(db), "degraded"),
         "feed_horizon": (lambda: _horizon(db), "degraded"),
     }
     found = await asyncio.gather(*(_guarded(look, worst) for look, worst in parts.values()))
@@ -97,7 +112,7 @@ async def _guarded(look: Callable[[], Awaitable[Check]], worst: Status) -> Check
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             return await look()
-    except (Refusal, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, OSError, TimeoutError, RuntimeError) as fault:
+    except FAULTS as fault:
         # The class alone: texts of drivers hold host names and logins.
         return Check(status=worst, detail=type(fault).__name__)
 
@@ -130,10 +145,17 @@ async def _redis(settings: Settings) -> Check:
 
 
 async def _worker(db: Database) -> Check:
-    age_s = await db.pool.fetchval("select extract(epoch from now() - max(beat_at))::float8 from worker_heartbeat")
+    age_s = await db.pool.fetchval(
+        "select extract(epoch from now() - max(beat_at))::float8 from worker_heartbeat"
+    )
     if age_s is None:
         return Check(status="degraded")
     return Check(status="ok" if age_s <= BEAT_AGE_MAX_S else "degraded", age_s=round(age_s, 1))
+
+
+async def _timers(db: Database) -> Check:
+    frozen = await db.pool.fetchval("select coalesce(bool_or(frozen_until > now()), false) from clock_guard")
+    return Check(status="degraded" if frozen else "ok")
 
 
 async def _horizon(db: Database) -> Check:
@@ -151,5 +173,9 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request[Any, Any, Any]) -> Response[bytes]:
     """Whether this process can do its work."""
     state = request.app.state
-    found = await readiness(state.db, state.settings, locale=locale_of(request.headers.get("accept-language")))
-    return Response(content=msgspec.json.encode(found), status_code=found.http_status, media_type="application/json")
+    found = await readiness(
+        state.db, state.settings, locale=locale_of(request.headers.get("accept-language"))
+    )
+    return Response(
+        content=msgspec.json.encode(found), status_code=found.http_status, media_type="application/json"
+    )

@@ -23,7 +23,7 @@ from pg_current_snapshot() as s
 
 
 class Horizon(msgspec.Struct, frozen=True, kw_only=True):
-    """`xmin` is the transaction id below which everything is settled, `age_s` how long it has been held up (0: it is not)."""
+    """`xmin`: the transaction id below which everything is settled; `age_s`: how long it has been held up, or 0."""
 
     xmin: str
     age_s: float

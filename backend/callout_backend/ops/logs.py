@@ -122,7 +122,11 @@ def configure(
     ]
     last: list[Processor]
     if style == "json":
-        last = [structlog.processors.format_exc_info, redaction, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        last = [
+            structlog.processors.format_exc_info,
+            redaction,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
     else:
         colors = hasattr(target, "isatty") and target.isatty()
         last = [structlog.processors.format_exc_info, redaction, structlog.dev.ConsoleRenderer(colors=colors)]

@@ -46,7 +46,10 @@ PUSH_COMMANDS = Counter(
     "callout_push_commands", "Commands of phones by the answer they got", ("status",), registry=REGISTRY
 )
 OUTBOX_HANDLED = Counter(
-    "callout_outbox_handled", "Outbox rows handled by channel and outcome", ("channel", "outcome"), registry=REGISTRY
+    "callout_outbox_handled",
+    "Outbox rows handled by channel and outcome",
+    ("channel", "outcome"),
+    registry=REGISTRY,
 )
 COUNTERS: Mapping[str, Counter] = {"push_commands": PUSH_COMMANDS, "outbox_handled": OUTBOX_HANDLED}
 
@@ -102,7 +105,12 @@ async def read_gauges(db: Database) -> list[tuple[str, str, Mapping[str, str], f
         ("callout_up", up, {}, 1.0),
         ("callout_timers_armed", "Timers that wait", {}, armed["n"]),
         ("callout_timers_late_seconds", "How long the oldest due timer waits", {}, max(0.0, armed["late_s"])),
-        ("callout_outbox_oldest_due_seconds", "How long the oldest due row waits", {}, rows.pop("oldest_due_s")),
+        (
+            "callout_outbox_oldest_due_seconds",
+            "How long the oldest due row waits",
+            {},
+            rows.pop("oldest_due_s"),
+        ),
         (
             "callout_feed_horizon_age_seconds",
             "Age of the oldest writing transaction: phones see nothing newer",
@@ -113,9 +121,13 @@ async def read_gauges(db: Database) -> list[tuple[str, str, Mapping[str, str], f
         ("callout_pool_connections", "", {"use": "open"}, db.pool.get_size()),
         ("callout_pool_connections", "", {"use": "busy"}, db.pool.get_size() - db.pool.get_idle_size()),
     ]
-    gauges += [("callout_outbox_rows", "Outbox rows by state", {"state": s}, n) for s, n in sorted(rows.items())]
+    gauges += [
+        ("callout_outbox_rows", "Outbox rows by state", {"state": s}, n) for s, n in sorted(rows.items())
+    ]
     if beat_age_s is not None:
-        gauges.append(("callout_worker_beat_age_seconds", "Since the last worker's heartbeat", {}, beat_age_s))
+        gauges.append(
+            ("callout_worker_beat_age_seconds", "Since the last worker's heartbeat", {}, beat_age_s)
+        )
     return gauges
 
 

@@ -1,0 +1,48 @@
+"""Which channel is handled by what. A message may be handled more than once; each says why that is harmless."""
+
+from datetime import datetime
+from uuid import UUID
+
+from callout_backend.jobs import sweeps, webhooks
+from callout_backend.jobs.deliver import WebhookHandler
+from callout_backend.jobs.drain import Handlers
+from callout_backend.settings import Settings
+from callout_orders import sla_watch
+from callout_orders.intake import SLA_CHANNEL
+from callout_store import timers
+from callout_store.outbox import Claimed, Hopeless
+from callout_store.work import Database, Work
+from callout_sync import scope
+
+
+async def check_sla(db: Database, item: Claimed) -> None:
+    """A milestone's timer fired. Harmless twice: a miss is journaled once."""
+    try:
+        key, epoch = str(item.payload["timerKey"]), int(item.payload["timerEpoch"])
+        order_id, milestone = UUID(item.payload["orderId"]), str(item.payload["milestone"])
+        due_at = datetime.fromisoformat(item.payload["dueAt"])
+    except (KeyError, ValueError) as fault:
+        raise Hopeless(f"not a milestone's timer: {fault!r}") from fault
+
+    async def check(work: Work) -> None:
+        # Moved, met or cancelled since it fired: this firing is of the past.
+        if await timers.is_current(work, key=key, epoch=epoch):
+            await sla_watch.check(work, order_id, milestone, due_at)
+
+    await db.run(item.org_id, check)
+
+
+async def sweep_scopes(db: Database, item: Claimed) -> None:
+    """Let old visits leave the phones, a batch a transaction. Harmless twice: the second finds nothing."""
+    while await db.run(item.org_id, scope.sweep):
+        pass
+    await db.run(item.org_id, sweeps.arm)
+
+
+def make_handlers(settings: Settings, webhook: WebhookHandler | None = None) -> Handlers:
+    """Every channel's handler."""
+    return {
+        webhooks.CHANNEL: webhook or WebhookHandler(private_allowed=settings.webhook_private),
+        SLA_CHANNEL: check_sla,
+        sweeps.CHANNEL: sweep_scopes,
+    }
