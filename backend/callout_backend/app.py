@@ -5,9 +5,11 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any, Self
 
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.events import BaseEventEmitterBackend
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
@@ -24,6 +26,23 @@ from callout_people.tokens import TokenIssuer
 from callout_store.clock import Clock
 from callout_store.work import Database
 from callout_sync.poke import Pokes
+
+class NoEvents(BaseEventEmitterBackend):
+    """Litestar's emitter, which nothing here uses, opens a task group that only the task that opened it may close.
+
+    A test's fixture is set up and torn down by different tasks; so may any caller of `app.lifespan()` be.
+    """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    def emit(self, event_id: str, *args: Any, **kwargs: Any) -> None:
+        """Refused: what must happen later is owed through the outbox."""
+        raise RuntimeError(f"no event leaves through Litestar: {event_id}")
+
 
 OPS_ROUTES: tuple[ControllerRouterHandler, ...] = (health.healthz, health.readyz, metrics.metrics)
 
@@ -78,6 +97,7 @@ def create_app(
         # Without deep_copy=False Litestar would copy the pool.
         state=State({"settings": settings, "db": db, "issuer": issuer, "pokes": pokes}, deep_copy=False),
         request_max_body_size=settings.body_bytes_max,
+        event_emitter_backend=NoEvents,
         # Litestar's own logging would write stacks beside ours, and its API page loads scripts from elsewhere.
         logging_config=None,
         openapi_config=None,

@@ -1,4 +1,4 @@
-"""The dispatcher's board: each engineer's stretch of time with visits, travel, load, and what is left idle. Reads only."""
+"""The dispatcher's board: each engineer's visits, travel and load over a stretch of time, and what stays idle. Reads."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -8,6 +8,7 @@ pair. The sphere's error against the geodesic is below 0.3 % between 31° and 48
 
 from __future__ import annotations
 
+import math
 from typing import Final, overload
 
 import numpy as np
@@ -90,6 +91,34 @@ def vector_distance_m(origins: Floats, target: Floats) -> Floats:
 def geodesic_m(a: Point, b: Point) -> float:
     """Metres on the WGS 84 ellipsoid: the figure to use when it is evidence."""
     return float(geodesic((a.lat, a.lng), (b.lat, b.lng)).meters)
+
+
+#: WGS 84: equatorial radius in metres and first eccentricity squared.
+_WGS84_A_M: Final = 6_378_137.0
+_WGS84_E2: Final = 0.006_694_379_990_14
+
+NEAR_M: Final = 20_000.0
+NEAR_LAT_DEGREES: Final = 70.0
+
+
+def ellipsoid_m(a: Point, b: Point) -> float:
+    """Metres on the WGS 84 ellipsoid, fast: for evidence by the thousand.
+
+    Within 20 km and away from the poles the ellipsoid is flattened at the middle latitude, with its meridional and
+    prime vertical radii of curvature there; a test holds it to a centimetre and 1e-5 of `geodesic_m`, some hundred times
+    below any fix's error. Farther apart it is `geodesic_m`.
+    """
+    middle = math.radians((a.lat + b.lat) / 2)
+    if abs(a.lat) > NEAR_LAT_DEGREES or abs(b.lat) > NEAR_LAT_DEGREES:
+        return geodesic_m(a, b)
+    w2 = 1.0 - _WGS84_E2 * math.sin(middle) ** 2
+    prime_vertical_m = _WGS84_A_M / math.sqrt(w2)
+    meridional_m = prime_vertical_m * (1.0 - _WGS84_E2) / w2
+    east = math.radians((b.lng - a.lng + 180.0) % 360.0 - 180.0)
+    distance_m = math.hypot(
+        meridional_m * math.radians(b.lat - a.lat), prime_vertical_m * math.cos(middle) * east
+    )
+    return distance_m if distance_m <= NEAR_M else geodesic_m(a, b)
 
 
 @overload

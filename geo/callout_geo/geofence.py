@@ -1,7 +1,7 @@
 """Whether an on-site event happened at the site, as far as its position can tell.
 
 The verdict is a note on the event, never a reason to refuse it: a phone in a cellar knows its place badly,
-and the work was done all the same. Distances are geodesic because the verdict is evidence.
+and the work was done all the same. Distances are on the ellipsoid because the verdict is evidence.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from callout_geo.distance import geodesic_m
+from callout_geo.distance import ellipsoid_m
 from callout_geo.points import Point
 
 #: Below this, ordinary city GPS error decides instead of the engineer's place.
@@ -41,7 +41,7 @@ class Verdict:
     """What the geofence says of one event.
 
     `inside` and `outside` are said only of a fix whose accuracy is known and not above the cap; otherwise
-    `unverified`. `distance_m` is geodesic, None without both points. `flags` are sorted.
+    `unverified`. `distance_m` is on the ellipsoid, None without both points. `flags` are sorted.
     """
 
     kind: Kind
@@ -90,7 +90,7 @@ def judge(
     if site_point is None:
         return Verdict("no_site", None, tuple(flags))
 
-    distance_m = geodesic_m(event_point, site_point)
+    distance_m = ellipsoid_m(event_point, site_point)
     radius = radius_m if math.isfinite(radius_m) else RADIUS_MIN_M
     kind: Kind
     if accuracy is None or accuracy > accuracy_cap_m:
@@ -115,5 +115,5 @@ def _impossible(
     # order, so the earlier of the two may be the new one: only the time between them counts. Under a second
     # the clock's own grain would decide, hence the floor.
     seconds = max(abs((at - previous.at).total_seconds()), 1.0)
-    moved_m = geodesic_m(previous.point, point) - accuracy_m - (_usable(previous.accuracy_m) or 0.0)
+    moved_m = ellipsoid_m(previous.point, point) - accuracy_m - (_usable(previous.accuracy_m) or 0.0)
     return moved_m / seconds > speed_max_m_per_s

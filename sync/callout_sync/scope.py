@@ -35,13 +35,17 @@ VISIBLE_VISIT = """
 """
 
 HOLDERS = f"""
-select f.scope_id, f.entity, f.row_id, false as wanted
+select distinct h.scope_id, case when t.entity = 'visit' then t.row_id end as visit_id, false as wanted
 from unnest($1::text[], $2::uuid[]) as t(entity, row_id)
-join sync_feed f on f.org_id = callout_org() and f.entity = t.entity and f.row_id = t.row_id and f.op = 'U'
+cross join lateral (
+    select f.scope_id from sync_feed f
+    where f.org_id = callout_org() and f.entity = t.entity and f.row_id = t.row_id and f.op = 'U'
+    offset 0) h
 union all
-select v.engineer_id, 'visit', v.id, true
+select v.engineer_id, v.id, true
 from visit v where v.org_id = callout_org() and v.id = any($3) and {VISIBLE_VISIT}
 """
+# OFFSET 0 keeps the planner from turning a few index look-ups into a join with the whole feed.
 
 CHILDREN = """
 with o as (
@@ -201,8 +205,8 @@ async def _scopes_of(work: Work, rows: dict[str, set[UUID]]) -> tuple[set[UUID],
     now: dict[UUID, set[UUID]] = {}
     then: dict[UUID, set[UUID]] = {}
     for row in found:
-        if row["entity"] == "visit":
-            (now if row["wanted"] else then).setdefault(row["row_id"], set()).add(row["scope_id"])
+        if row["visit_id"] is not None:
+            (now if row["wanted"] else then).setdefault(row["visit_id"], set()).add(row["scope_id"])
     moved = {id_ for id_ in visits if now.get(id_) != then.get(id_)}
     return {row["scope_id"] for row in found}, moved
 

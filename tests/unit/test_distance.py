@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from callout_geo.distance import (
+    ellipsoid_m,
     geodesic_m,
     haversine_m,
     haversine_matrix_m,
@@ -95,3 +96,16 @@ def test_travel_estimate() -> None:
     """28 km on the road take an hour: 28 / 1.35 km as the crow flies."""
     assert travel_minutes(28_000 / 1.35) == pytest.approx(60.0)
     np.testing.assert_allclose(travel_minutes(np.array([0.0, 14_000 / 1.35])), [0.0, 30.0])
+
+
+@given(
+    lat=st.floats(-70, 70),
+    lng=st.floats(-180, 180),
+    north=st.floats(-0.2, 0.2),
+    east=st.floats(-0.2, 0.2),
+)
+def test_the_fast_ellipsoid_agrees_with_the_geodesic(lat: float, lng: float, north: float, east: float) -> None:
+    """A geofence verdict is evidence: the fast distance must not tell another story than the exact one."""
+    a = Point(lat, lng)
+    b = Point(min(90.0, max(-90.0, lat + north)), (lng + east + 180.0) % 360.0 - 180.0)
+    assert ellipsoid_m(a, b) == pytest.approx(geodesic_m(a, b), rel=1e-5, abs=0.01)

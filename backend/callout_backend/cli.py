@@ -1,0 +1,168 @@
+"""The `callout` command. Heavy modules are imported where they are used, so that help comes at once."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from callout_backend.settings import Settings, SettingsError
+
+app = App(name="callout", help="Field service: orders, dispatch, and engineers' phones that work offline.")
+
+Workers = Annotated[int | None, Parameter(help="Processes; default CALLOUT_WORKERS.")]
+
+
+@app.command
+def run() -> int:
+    """Start everything on this machine: servers, migrations, API, worker; play the demo the first time; serve."""
+    from callout_backend.house import keep_house
+
+    return keep_house(Settings.from_env(), demo=[], once=True, serve_on=True)
+
+
+@app.command
+def serve(*, workers: Workers = None) -> None:
+    """Serve the API."""
+    import uvicorn
+
+    from callout_backend.house import refuse_taken_port, servers_for
+    from callout_backend.ops import logs, multiprocess
+
+    settings = Settings.from_env()
+    count = settings.workers if workers is None else workers
+    if not 1 <= count <= 64:
+        raise SettingsError("--workers", str(count), "a whole number from 1 to 64")
+    _end_tidily()
+    refuse_taken_port(settings)
+    with servers_for(settings) as full:
+        os.environ.update(full.environment())
+        if count > 1:
+            multiprocess.prepare(full.data / "metrics")
+        logs.configure("console" if full.log_format == "console" else "json", level=full.log_level.upper())
+        uvicorn.run(
+            "callout_backend.app:create_app",
+            factory=True,
+            host=full.host,
+            port=full.port,
+            workers=count,
+            # Their own access log would carry whole URLs, sign-off tokens included.
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=10,
+            ws_ping_interval=20,
+            ws_ping_timeout=20,
+            ws_max_size=full.body_bytes_max,
+        )
+
+
+@app.command
+def worker() -> None:
+    """Run the worker: timers, webhooks and whatever else is owed."""
+    from callout_backend.house import servers_for
+    from callout_backend.jobs.worker import main as work
+    from callout_backend.ops import logs
+
+    settings = Settings.from_env()
+    _end_tidily()
+    with servers_for(settings) as full:
+        logs.configure("console" if full.log_format == "console" else "json", level=full.log_level.upper())
+        asyncio.run(work(full))
+
+
+@app.command
+def migrate() -> None:
+    """Bring the database to the newest version (as CALLOUT_MIGRATE_URL, else DATABASE_URL)."""
+    from callout_backend.house import servers_for
+    from callout_backend.migrations import migrate as forwards
+    from callout_backend.texts import say
+
+    _end_tidily()
+    with servers_for(Settings.from_env()) as full:
+        if full.owner_url is None:
+            raise SettingsError("DATABASE_URL", "", "a URL of the database to migrate")
+        for done in asyncio.run(forwards(full.owner_url)):
+            print(done)
+        print(say("migrated"))
+
+
+@app.command
+def demo(
+    *,
+    seed: int | None = None,
+    orders: int | None = None,
+    engineers: int | None = None,
+    speed: float | None = None,
+    json: Path | None = None,
+    serve: bool = True,
+) -> int:
+    """Import the demo's orders, dispatch them and play a day of real phones against the API.
+
+    Uses the API that runs at HOST and PORT; where none does, starts everything as `callout run` would.
+
+    Parameters
+    ----------
+    seed
+        Repeats a run's random choices.
+    orders
+        How many orders of the file are played.
+    engineers
+        How many engineers, each with a phone.
+    speed
+        How many times faster than life the day passes.
+    json
+        File that the numbers are written to.
+    serve
+        Go on serving after the day (only where the API was started by this command).
+    """
+    from callout_backend.house import answers, keep_house, servers_for
+
+    settings = Settings.from_env()
+    given = {"seed": seed, "orders": orders, "engineers": engineers, "speed": speed, "json": json}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if not answers(settings):
+        arguments = [part for name, value in chosen.items() for part in (f"--{name}", str(value))]
+        return keep_house(settings, demo=arguments, once=False, serve_on=serve)
+    from callout_backend.demo import main as play
+    from callout_backend.ops import logs
+
+    _end_tidily()
+    with servers_for(settings) as full:
+        logs.configure("console" if full.log_format == "console" else "json", level="WARNING")
+        return asyncio.run(play(full, **chosen))
+
+
+@app.command
+def doctor() -> int:
+    """Say what is wrong with this installation, and how to mend it. Exit code 1 if anything is."""
+    from callout_backend.doctor import examine
+
+    return examine()
+
+
+def main() -> None:
+    """The command's entry point: plain sentences instead of stack traces for what a person can mend."""
+    from callout_backend.embedded.processes import EmbeddedError
+
+    try:
+        result = app()
+    except (SettingsError, EmbeddedError) as fault:
+        print(f"callout: {fault}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _end_tidily() -> None:
+    """SIGTERM unwinds the stack, so that servers started for this command are ended with it."""
+
+    def leave(_number: int, _frame: object) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, leave)

@@ -1,0 +1,91 @@
+"""Loaders: whatever many rows of a level ask for is read with one statement, in a short transaction of its own."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+from strawberry.dataloader import DataLoader
+
+from callout_dispatch import reading as dispatch
+from callout_graphql.context import Context
+from callout_graphql.sight import visits_in_sight
+from callout_graphql.types_desk import (
+    Asset,
+    Contact,
+    Customer,
+    ExternalReference,
+    Part,
+    Signature,
+    Site,
+    SkillLevel,
+    StockLevel,
+    WorkOrder,
+)
+from callout_graphql.types_dispatch import DispatchDecision, Engineer, OnSiteEvent, Visit
+from callout_graphql.types_sync import Organisation
+from callout_orders import reading as desk
+from callout_people import organisations
+from callout_store.work import Work
+
+V = TypeVar("V")
+BATCH_MAX = 1000
+
+Read = Callable[[Work, Sequence[UUID]], Awaitable[Sequence[Any]]]
+
+
+class Loaders:
+    """The loaders of one request. Nested types are reached by ids that stand in rows the caller was shown; the lists
+    that could lead further (an order's visits) are narrowed to the caller's sight here."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.orders: DataLoader[UUID, WorkOrder | None] = self._by(desk.orders_by_ids)
+        self.customers: DataLoader[UUID, Customer | None] = self._by(desk.customers_by_ids)
+        self.contacts: DataLoader[UUID, Contact | None] = self._by(desk.contacts_by_ids)
+        self.sites: DataLoader[UUID, Site | None] = self._by(desk.sites_by_ids)
+        self.assets: DataLoader[UUID, Asset | None] = self._by(desk.assets_by_ids)
+        self.parts: DataLoader[UUID, Part | None] = self._by(desk.parts_by_ids)
+        self.visits: DataLoader[UUID, Visit | None] = self._by(dispatch.visits_by_ids)
+        self.engineers: DataLoader[UUID, Engineer | None] = self._by(dispatch.engineers_by_ids)
+        self.contacts_of_customer: DataLoader[UUID, list[Contact]] = self._by(desk.contacts_by_customer_ids)
+        self.assets_of_site: DataLoader[UUID, list[Asset]] = self._by(desk.assets_by_site_ids)
+        self.stock_of_holder: DataLoader[UUID, list[StockLevel]] = self._by(desk.stock_by_holder_ids)
+        self.references_of_order: DataLoader[UUID, list[ExternalReference]] = self._by(
+            desk.external_references_by_order_ids
+        )
+        self.signatures_of_visit: DataLoader[UUID, list[Signature]] = self._by(desk.signatures_by_visit_ids)
+        self.events_of_visit: DataLoader[UUID, list[OnSiteEvent]] = self._by(dispatch.events_by_visit_ids)
+        self.skills_of_engineer: DataLoader[UUID, list[SkillLevel]] = self._by(
+            dispatch.skills_by_engineer_ids
+        )
+        self.decisions_of_order: DataLoader[UUID, list[DispatchDecision]] = self._by(
+            dispatch.decisions_by_order_ids
+        )
+        self.visits_of_order: DataLoader[UUID, list[Visit]] = self._by(self._visits_of_orders)
+
+    async def organisation(self) -> Organisation:
+        """The caller's organisation."""
+        async with self._context.work() as work:
+            found: Any = await organisations.organisation(work)
+        return found  # type: ignore[no-any-return]
+
+    def forget(self) -> None:
+        """Drop what was read: a mutation has changed it."""
+        for loader in vars(self).values():
+            if isinstance(loader, DataLoader):
+                loader.clear_all()
+
+    def _by(self, read: Read) -> DataLoader[UUID, Any]:
+        async def load(ids: list[UUID]) -> list[Any]:
+            async with self._context.work() as work:
+                return list(await read(work, ids))
+
+        return DataLoader(load_fn=load, max_batch_size=BATCH_MAX)
+
+    async def _visits_of_orders(self, work: Work, order_ids: Sequence[UUID]) -> list[list[Any]]:
+        lists = await dispatch.visits_by_order_ids(work, order_ids)
+        sight = await self._context.sight()
+        if sight.everything:
+            return [list(visits) for visits in lists]
+        seen = await visits_in_sight(work, sight, [visit.id for visits in lists for visit in visits])
+        return [[visit for visit in visits if visit.id in seen] for visits in lists]

@@ -1,0 +1,247 @@
+"""Types of the service desk. Their fields are read by name from the structs of `callout_orders.reading`."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import strawberry
+
+from callout_graphql.connections import Connection, connection, cursor_id, page_size
+from callout_graphql.context import Context
+from callout_graphql.scalars import JSON
+from callout_orders import reading
+
+if TYPE_CHECKING:
+    from callout_graphql.types_dispatch import DispatchDecision, Visit
+
+Info = strawberry.Info[Context, None]
+
+
+@strawberry.type
+class Customer:
+    """Who has sites to be looked after. `tier`: standard, silver, gold."""
+
+    id: UUID
+    number: str
+    name: str
+    tier: str
+    created_at: datetime
+
+    @strawberry.field
+    async def contacts(self, info: Info) -> list["Contact"]:
+        """The people at this customer."""
+        return await info.context.loaders.contacts_of_customer.load(self.id)
+
+
+@strawberry.type
+class Contact:
+    """A person at a customer. `phone` in E.164."""
+
+    id: UUID
+    customer_id: UUID
+    name: str
+    phone: str | None
+    email: str | None
+    locale: str
+
+
+@strawberry.type
+class Site:
+    """A place where engineers go: WGS-84 degrees, and the radius in metres that counts as being there."""
+
+    id: UUID
+    customer_id: UUID
+    name: str
+    address: str
+    lat: float | None
+    lng: float | None
+    geofence_radius_m: int
+    revision: int
+
+    @strawberry.field
+    async def customer(self, info: Info) -> Customer | None:
+        """Whose place it is."""
+        return await info.context.loaders.customers.load(self.customer_id)
+
+    @strawberry.field
+    async def assets(self, info: Info) -> list["Asset"]:
+        """The machines on this site."""
+        return await info.context.loaders.assets_of_site.load(self.id)
+
+
+@strawberry.type
+class Asset:
+    """A machine on a site; its serial is unique in the organisation."""
+
+    id: UUID
+    site_id: UUID
+    serial: str
+    model: str
+    name: str
+
+    @strawberry.field
+    async def site(self, info: Info) -> Site | None:
+        """Where it stands."""
+        return await info.context.loaders.sites.load(self.site_id)
+
+
+@strawberry.type
+class Part:
+    """A spare part of the catalogue."""
+
+    id: UUID
+    code: str
+    name: str
+    unit: str
+
+
+@strawberry.type
+class StockLevel:
+    """What a van or depot has of a part; below zero where the book is behind the truth."""
+
+    id: UUID
+    holder_id: UUID
+    part_id: UUID
+    quantity: int
+
+    @strawberry.field
+    async def part(self, info: Info) -> Part | None:
+        """The part."""
+        return await info.context.loaders.parts.load(self.part_id)
+
+
+@strawberry.type
+class ExternalReference:
+    """The order's id in another system."""
+
+    system: str
+    reference: str
+
+
+@strawberry.type
+class Signature:
+    """A sign-off. `signedSha256` is the hash of the text that was signed; `byLink` where it came by the customer's link."""
+
+    id: UUID
+    visit_id: UUID
+    order_id: UUID
+    event_id: UUID
+    decision: str
+    reason: str | None
+    signer_name: str
+    rating: int | None
+    signed_sha256: str
+    signed_at: datetime
+    by_link: bool
+
+
+@strawberry.type
+class TimelineEntry:
+    """A line of the journal."""
+
+    id: UUID
+    at: datetime
+    kind: str
+    entity: str
+    entity_id: UUID
+    visit_id: UUID | None
+    actor_id: UUID | None
+    actor_role: str
+    device_id: UUID | None
+    data: JSON
+
+
+@strawberry.type
+class SkillLevel:
+    """A skill by its code, with a level from 1 to 5: held by an engineer or needed by an order."""
+
+    skill: str
+    level: int
+
+
+@strawberry.type
+class WorkOrder:
+    """An order from report to signature.
+
+    `priority`: P0 (service down), P1 (malfunction), P2 (question). `state`, derived from the visits: new, scheduled,
+    in_progress, completed, cannot_complete, closed, canceled. The `…DueAt` are what was promised.
+    """
+
+    id: UUID
+    number: str
+    priority: str
+    kind: str
+    description: str
+    channel: str
+    state: str
+    duration_minutes: int
+    customer_id: UUID
+    site_id: UUID
+    contact_id: UUID | None
+    asset_id: UUID | None
+    created_at: datetime
+    reported_at: datetime | None
+    sla_policy: str
+    respond_due_at: datetime
+    arrive_due_at: datetime
+    resolve_due_at: datetime
+    responded_at: datetime | None
+    arrived_at: datetime | None
+    resolved_at: datetime | None
+    canceled_at: datetime | None
+    closed_at: datetime | None
+    revision: int
+
+    @strawberry.field
+    def skills(root: strawberry.Parent[reading.OrderView]) -> list[SkillLevel]:  # noqa: N805
+        """The skills that the work needs."""
+        return [SkillLevel(skill=skill, level=level) for skill, level in sorted(root.skills.items())]
+
+    @strawberry.field
+    async def customer(self, info: Info) -> Customer | None:
+        """Whose order it is."""
+        return await info.context.loaders.customers.load(self.customer_id)
+
+    @strawberry.field
+    async def site(self, info: Info) -> Site | None:
+        """Where the work is."""
+        return await info.context.loaders.sites.load(self.site_id)
+
+    @strawberry.field
+    async def contact(self, info: Info) -> Contact | None:
+        """Whom to ask for."""
+        return await info.context.loaders.contacts.load(self.contact_id) if self.contact_id else None
+
+    @strawberry.field
+    async def asset(self, info: Info) -> Asset | None:
+        """The machine."""
+        return await info.context.loaders.assets.load(self.asset_id) if self.asset_id else None
+
+    @strawberry.field
+    async def references(self, info: Info) -> list[ExternalReference]:
+        """Ids of this order in other systems."""
+        return await info.context.loaders.references_of_order.load(self.id)
+
+    @strawberry.field
+    async def visits(
+        self, info: Info
+    ) -> list[Annotated["Visit", strawberry.lazy("callout_graphql.types_dispatch")]]:
+        """The order's visits that the caller may see, in the order they were planned."""
+        return await info.context.loaders.visits_of_order.load(self.id)
+
+    @strawberry.field
+    async def decisions(
+        self, info: Info
+    ) -> list[Annotated["DispatchDecision", strawberry.lazy("callout_graphql.types_dispatch")]]:
+        """Who was sent and why, each time that was decided."""
+        return await info.context.loaders.decisions_of_order.load(self.id)
+
+    @strawberry.field
+    async def timeline(
+        self, info: Info, first: int = 50, after: str | None = None
+    ) -> Connection[TimelineEntry]:
+        """The whole life of the order, oldest first."""
+        async with info.context.work() as work:
+            return connection(
+                await reading.timeline(work, self.id, after=cursor_id(after), limit=page_size(first))
+            )
