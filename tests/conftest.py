@@ -47,7 +47,9 @@ hypothesis.settings.load_profile("callout")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--large", action="store_true", help="crash, simulation and stress tests ten times as large")
+    parser.addoption(
+        "--large", action="store_true", help="crash, simulation and stress tests ten times as large"
+    )
 
 
 def pytest_report_header() -> str:
@@ -168,7 +170,11 @@ def end_left_behind() -> None:
         with contextlib.suppress(OSError):
             seen = folder.lstat()
             # A run that is just starting has no lock yet.
-            if folder.is_dir() and seen.st_uid == os.geteuid() and seen.st_mtime < time.time() - STARTING_SECONDS:
+            if (
+                folder.is_dir()
+                and seen.st_uid == os.geteuid()
+                and seen.st_mtime < time.time() - STARTING_SECONDS
+            ):
                 _end_left_in(folder)
 
 

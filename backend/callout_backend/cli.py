@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +40,8 @@ def serve(*, workers: Workers = None) -> None:
     _end_tidily()
     refuse_taken_port(settings)
     with servers_for(settings) as full:
-        os.environ.update(full.environment())
+        # How uvicorn's own processes learn the settings; the owner's login is not for them.
+        os.environ.update(replace(full, migrate_url=None).environment())
         if count > 1:
             multiprocess.prepare(full.data / "metrics")
         logs.configure("console" if full.log_format == "console" else "json", level=full.log_level.upper())

@@ -99,8 +99,10 @@ def keep_house(settings: Settings, *, demo: Sequence[str] | None, once: bool, se
                     raise EmbeddedError("There is no database to migrate.")
                 asyncio.run(migrate(full.owner_url))
                 environment = child_environment(full)
-                children.start("serve", callout("serve"), environment)
-                children.start("worker", callout("worker"), environment)
+                # The owner's login is for migrations; what faces the network does not hold it.
+                modest = {name: value for name, value in environment.items() if name != "CALLOUT_MIGRATE_URL"}
+                children.start("serve", callout("serve"), modest)
+                children.start("worker", callout("worker"), modest)
                 wait_until_served(full, children)
                 if demo is not None and not (once and (full.data / DEMO_FILE).exists()):
                     console.print(say("playing"))
@@ -165,7 +167,9 @@ def wait_until_served(settings: Settings, children: Supervisor) -> None:
         if ended is not None:
             raise EmbeddedError(ended.explain())
         if time.monotonic() > deadline:
-            raise EmbeddedError(f"The API does not answer after {READY_SECONDS:.0f} s; see {settings.data}/logs.")
+            raise EmbeddedError(
+                f"The API does not answer after {READY_SECONDS:.0f} s; see {settings.data}/logs."
+            )
         time.sleep(0.05)
 
 

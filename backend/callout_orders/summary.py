@@ -1,7 +1,8 @@
 """What a customer signs: the summary of a visit, as data. Pure.
 
-`as_dict` gives the shape that `signoff.create_link` stores as canonical JSON and that the sign-off page shows. Names on
-the wire are camelCase; times are ISO 8601 in UTC to the second; what is not known is left out.
+`as_dict` gives the shape that `signoff.create_link` stores as canonical JSON and that the sign-off page
+shows. Names on the wire are camelCase; times are ISO 8601 in UTC to the second; what is not known is left
+out.
 """
 
 from datetime import UTC, datetime

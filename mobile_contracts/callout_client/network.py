@@ -1,4 +1,4 @@
-"""A network as field engineers have it: it loses requests and answers, repeats, delays and reorders, by a seeded dice."""
+"""A network as field engineers have it: it loses requests and answers, repeats, delays and reorders; all by a seed."""
 
 import asyncio
 import random

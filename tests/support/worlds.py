@@ -184,10 +184,13 @@ class World:
     async def visit(self, phone: Phone, order_id: UUID | None = None) -> UUID:
         """A visit dispatched to the phone's engineer."""
         order_id = order_id or await self.order()
-        async with self.db.work(self.org, actor=self.dispatcher) as work:
-            return await assign.assign(
+        return await self.db.run(
+            self.org,
+            lambda work: assign.assign(
                 work, order_id=order_id, engineer_id=phone.engineer_id, override=True, reason="test"
-            )
+            ),
+            actor=self.dispatcher,
+        )
 
     async def fetch(self, sql: str, *args: Any) -> list[Any]:
         async with self.db.work(self.org) as work:

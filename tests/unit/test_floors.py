@@ -20,12 +20,27 @@ FORBIDDEN = {
 def tracked() -> list[Path]:
     """The repository's files, new ones included; outside git, all but what is made by building and running."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     if listed.returncode == 0:
         return [path for line in listed.stdout.splitlines() if (path := ROOT / line).is_file()]
-    made = {".venv", ".callout", ".git", "__pycache__", "dist", "build", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
-    return [path for path in ROOT.rglob("*") if path.is_file() and not made & set(path.relative_to(ROOT).parts)]
+    made = {
+        ".venv",
+        ".callout",
+        ".git",
+        "__pycache__",
+        "dist",
+        "build",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+    }
+    return [
+        path for path in ROOT.rglob("*") if path.is_file() and not made & set(path.relative_to(ROOT).parts)
+    ]
 
 
 def test_no_top_level_folder_is_a_package() -> None:

@@ -20,7 +20,8 @@ class Keys:
 
     @classmethod
     def fresh(cls) -> "Keys":
-        return cls(*(secrets.token_hex(16) for _ in range(4)))
+        admin, owner, app, redis = (secrets.token_hex(16) for _ in range(4))
+        return cls(admin=admin, owner=owner, app=app, redis=redis)
 
 
 def read_keys(path: Path) -> Keys | None:

@@ -208,8 +208,8 @@ class Postgres:
                 "-D",
                 str(folder),
                 *_options({"log_min_messages": "error"}),
-            ]
-            + [database],
+                database,
+            ],
             cwd="/",
             env=bare_environment(),
             input="".join(f"{statement};\n" for statement in statements).encode(),
@@ -224,7 +224,9 @@ class Postgres:
         """Start the postmaster and wait until it takes connections; False when the port was taken."""
         mark = self.log.stat().st_size if self.log.exists() else 0
         durable = {} if self.sync else {"fsync": "off"}
-        options = _options({**SETTINGS, **durable, "port": str(port), "hba_file": str(self.folder / "pg_hba.conf")})
+        options = _options(
+            {**SETTINGS, **durable, "port": str(port), "hba_file": str(self.folder / "pg_hba.conf")}
+        )
         argv = [self._program("postgres"), "-D", self.folder, *options]
         self.process = launch(
             argv, folder=self.folder, log=self.log, user=self.place.user, env=bare_environment()

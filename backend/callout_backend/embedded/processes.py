@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
@@ -119,7 +119,7 @@ def launch(
         )
 
 
-def as_user(user: tuple[int, int] | None) -> dict[str, object]:
+def as_user(user: tuple[int, int] | None) -> dict[str, Any]:
     """The arguments of `subprocess` that start a child as another user, without our groups."""
     if user is None:
         return {}

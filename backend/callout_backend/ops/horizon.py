@@ -46,12 +46,13 @@ async def look(db: Database) -> Horizon:
         row = await work.fetchrow(LOOK)
     assert row is not None
     now = time.monotonic()
-    if not row["held"]:
+    watched_s = 0.0
+    if row["held"]:
+        seen = _seen.get(db)
+        if seen is None or seen.xmin != row["xmin"]:
+            seen = _seen[db] = _Seen(row["xmin"], now)
+        watched_s = now - seen.since
+    else:
         _seen.pop(db, None)
-        return Horizon(xmin=row["xmin"], age_s=max(0.0, row["prepared_s"] or 0.0))
-    seen = _seen.get(db)
-    if seen is None or seen.xmin != row["xmin"]:
-        seen = _seen[db] = _Seen(row["xmin"], now)
-    return Horizon(
-        xmin=row["xmin"], age_s=max(0.0, now - seen.since, row["running_s"] or 0.0, row["prepared_s"] or 0.0)
-    )
+    age_s = max(watched_s, row["running_s"] or 0.0, row["prepared_s"] or 0.0)
+    return Horizon(xmin=row["xmin"], age_s=age_s)

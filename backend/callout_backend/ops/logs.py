@@ -37,8 +37,8 @@ IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     # `"password": "…"`, `token=…`, `phone: …` inside a longer text.
     (
         re.compile(
-            r"(?i)([\"']?\b\w*(?:password|passwd|token|secret|authorization|cookie|phone|mobile)\w*[\"']?\s*[:=]\s*)"
-            r"(\"[^\"]*\"|'[^']*'|[^\s,;}&]+)"
+            r"(?i)([\\\"']*\b\w*(?:password|passwd|token|secret|authorization|cookie|phone|mobile)\w*[\\\"']*\s*[:=]\s*)"
+            r"(\\*\"[^\"\\]*\\*\"|'[^']*'|[^\s,;}&\"']+)"
         ),
         rf"\1{HIDDEN}",
     ),
@@ -48,7 +48,7 @@ UUID_OR_TIME = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
     r"|\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?"
 )
-PHONE = re.compile(r"(?<![\w.])(\+|00)?\(?\d[\d\s().-]{6,}\d(?![\w.]|\.\d)")
+PHONE = re.compile(r"(?<![\w.-])(\+|00)?\(?\d[\d\s().-]{6,}\d(?![\w.]|\.\d)")
 PHONE_DIGITS_MIN, PHONE_DIGITS_MAX = 8, 15
 IP_ADDRESS = re.compile(r"^\d{1,3}(\.\d{1,3}){3}$")
 

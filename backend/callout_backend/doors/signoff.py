@@ -1,0 +1,190 @@
+"""The customer's door: `GET /s/{token}` shows what was done, `POST /s/{token}` signs it, once.
+
+No account and no cookie: the token in the address is the right. It is therefore kept out of logs (only the
+route's template is logged), of the Referer (no-referrer) and of caches (no-store). Looking changes nothing,
+so that a mail scanner that opens the link consumes nothing.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import MediaType, Request, Response, get, post
+from litestar.types import ControllerRouterHandler
+
+from callout_backend.problems import (
+    current_request_id,
+    locale_of,
+    problem_response,
+    translate,
+)
+from callout_backend.web.signoff_page import closed_page, form_page, signed_page
+from callout_dispatch.visits import customer_signed_by_link
+from callout_orders import signoff
+from callout_orders.signoff import Consumed, LinkView, SignOff
+from callout_store.errors import (
+    InternalFault,
+    Refusal,
+    SignOffLinkExpired,
+    SignOffLinkInvalid,
+    SignOffLinkUsed,
+)
+from callout_store.work import Actor, Database, Work
+
+BODY_BYTES_MAX = 600_000
+"""A signature at its limit of 20,000 points, with room."""
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "Vary": "Accept-Language",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+
+CUSTOMER = Actor(role="customer")
+
+_STATES: dict[type[Refusal], str] = {
+    SignOffLinkUsed: "used",
+    SignOffLinkExpired: "expired",
+    SignOffLinkInvalid: "unknown",
+}
+
+log = structlog.get_logger(__name__)
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@get("/s/{token:str}", media_type=MediaType.HTML, include_in_schema=False)
+async def show(request: AnyRequest) -> Response[str]:
+    """The page of a link: 200 to sign, 410 used or expired, 404 unknown."""
+    view: LinkView | None = None
+    try:
+        token: str = request.path_params["token"]
+        async with _database(request).work(signoff.organisation_of(token), actor=CUSTOMER) as work:
+            view = await signoff.open_link(work, token)
+        _refuse_closed(view)
+        locale = _locale(request, view.locale)
+        return _html(form_page(view, locale=locale), HTTPStatus.OK, locale)
+    except Exception as exc:
+        return _refused(request, exc, view)
+
+
+@post("/s/{token:str}", request_max_body_size=BODY_BYTES_MAX, status_code=200, include_in_schema=False)
+async def sign(request: AnyRequest) -> Response[Any]:
+    """Sign with a link. JSON (`SignOff`) is answered with JSON or problem details, a plain form with a page.
+
+    200 `{"state":"signed","decision","summarySha256","eventId"}`.
+    """
+    as_json = request.content_type[0] == "application/json"
+    try:
+        token: str = request.path_params["token"]
+        org_id = signoff.organisation_of(token)
+        given = _read_json(await request.body()) if as_json else _read_form(await request.form())
+
+        async def act(work: Work) -> Consumed:
+            consumed = await signoff.consume(work, token, given)
+            await customer_signed_by_link(
+                work,
+                event_id=consumed.event_id,
+                visit_id=consumed.visit_id,
+                order_id=consumed.order_id,
+                signer_name=consumed.signer_name,
+                decision=consumed.decision,
+                rating=consumed.rating,
+                reason=consumed.reason,
+            )
+            return consumed
+
+        consumed = await _database(request).run(org_id, act, actor=CUSTOMER)
+    except Exception as exc:
+        if as_json:
+            return problem_response(_refusal(request, exc), request, headers=HEADERS)
+        return _refused(request, exc, None)
+    if as_json:
+        return Response(
+            {
+                "state": "signed",
+                "decision": consumed.decision,
+                "summarySha256": consumed.summary_sha256,
+                "eventId": str(consumed.event_id),
+            },
+            headers=HEADERS,
+            media_type=MediaType.JSON,
+        )
+    locale = _locale(request, None)
+    return _html(signed_page(consumed.decision, locale=locale), HTTPStatus.OK, locale)
+
+
+def _database(request: AnyRequest) -> Database:
+    database: Database = request.app.state.db
+    return database
+
+
+def _refuse_closed(view: LinkView) -> None:
+    for refusal, state in _STATES.items():
+        if view.state == state:
+            raise refusal()
+
+
+def _read_json(body: bytes) -> SignOff:
+    return msgspec.json.decode(body, type=SignOff)
+
+
+def _read_form(form: Any) -> SignOff:
+    """A form that was sent without JavaScript: the typed name is the signature."""
+    fields = {name: str(form.get(name) or "") for name in ("signerName", "decision", "reason", "rating")}
+    rating = fields["rating"].strip()
+    return SignOff(
+        signer_name=fields["signerName"],
+        decision=fields["decision"],
+        reason=fields["reason"] or None,
+        rating=int(rating) if rating in ("1", "2", "3", "4", "5") else None,
+    )
+
+
+def _refusal(request: AnyRequest, exc: Exception) -> Refusal:
+    """What is answered to `exc`. Handled here and not by the app, so that no message holds the address."""
+    refusal = translate(exc, limit_bytes=BODY_BYTES_MAX, method=request.method)
+    if refusal is None:
+        log.error("sign_off_failed", exc_info=exc)
+        return InternalFault(request_id=current_request_id() or "?")
+    return refusal
+
+
+def _refused(request: AnyRequest, exc: Exception, view: LinkView | None) -> Response[str]:
+    refusal = _refusal(request, exc)
+    locale = _locale(request, view.locale if view is not None else None)
+    page = closed_page(
+        _STATES.get(type(refusal), "refused"),
+        refusal,
+        locale=locale,
+        used_at=view.used_at if view is not None else None,
+    )
+    return _html(page, refusal.status, locale)
+
+
+def _locale(request: AnyRequest, of_link: str | None) -> str:
+    """The visitor's choice, else the link's language, else the browser's."""
+    chosen = request.query_params.get("lang")
+    if chosen in ("en", "zh"):
+        return str(chosen)
+    return of_link or locale_of(request.headers.get("accept-language"))
+
+
+def _html(page: str, status: int, locale: str) -> Response[str]:
+    return Response(
+        page,
+        status_code=status,
+        media_type=MediaType.HTML,
+        headers={**HEADERS, "Content-Language": locale},
+    )
+
+
+ROUTES: tuple[ControllerRouterHandler, ...] = (show, sign)
