@@ -5,6 +5,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any, Self
 
 from litestar import Litestar
@@ -26,6 +27,7 @@ from callout_people.tokens import TokenIssuer
 from callout_store.clock import Clock
 from callout_store.work import Database
 from callout_sync.poke import Pokes
+
 
 class NoEvents(BaseEventEmitterBackend):
     """Litestar's emitter, which nothing here uses, opens a task group that only the task that opened it may close.
@@ -63,7 +65,11 @@ def create_app(
         db = make_database(settings, clock=clock)
     else:
         add_hooks(db)
-    issuer = TokenIssuer(signing_secret(settings))
+    issuer = TokenIssuer(
+        signing_secret(settings),
+        lifetime=timedelta(minutes=settings.access_minutes),
+        refresh_lifetime=timedelta(days=settings.refresh_days),
+    )
     pokes = Pokes(db.url)
 
     @contextlib.asynccontextmanager
@@ -95,7 +101,16 @@ def create_app(
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=[lifespan],
         # Without deep_copy=False Litestar would copy the pool.
-        state=State({"settings": settings, "db": db, "issuer": issuer, "pokes": pokes}, deep_copy=False),
+        state=State(
+            {
+                "settings": settings,
+                "db": db,
+                "issuer": issuer,
+                "pokes": pokes,
+                "graphiql_page": (STATIC_FOLDER / "graphiql" / "graphiql.html").read_text("utf-8"),
+            },
+            deep_copy=False,
+        ),
         request_max_body_size=settings.body_bytes_max,
         event_emitter_backend=NoEvents,
         # Litestar's own logging would write stacks beside ours, and its API page loads scripts from elsewhere.

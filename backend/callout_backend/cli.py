@@ -136,7 +136,8 @@ def demo(
     _end_tidily()
     with servers_for(settings) as full:
         logs.configure("console" if full.log_format == "console" else "json", level="WARNING")
-        return asyncio.run(play(full, **chosen))
+        code: int = asyncio.run(play(full, **chosen))
+        return code
 
 
 @app.command

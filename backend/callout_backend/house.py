@@ -22,12 +22,12 @@ from rich.table import Table
 from rich.text import Text
 
 from callout_backend.embedded import EmbeddedError, EmbeddedServers, running_urls
-from callout_backend.embedded.processes import LOOPBACK
+from callout_backend.embedded.processes import LOOPBACK, tail
 from callout_backend.settings import Settings, signing_secret
 from callout_backend.supervise import Supervisor
 from callout_backend.texts import say
 
-READY_SECONDS = 90.0
+READY_SECONDS = 60.0
 DEMO_FILE = "demo.json"
 """Written into the data folder by the demo when it has ended well: `logins` and `links` for the box below."""
 
@@ -167,8 +167,9 @@ def wait_until_served(settings: Settings, children: Supervisor) -> None:
         if ended is not None:
             raise EmbeddedError(ended.explain())
         if time.monotonic() > deadline:
+            log = settings.data / "logs" / "serve.log"
             raise EmbeddedError(
-                f"The API does not answer after {READY_SECONDS:.0f} s; see {settings.data}/logs."
+                f"The API does not answer after {READY_SECONDS:.0f} s. The end of {log}:\n{tail(log)}"
             )
         time.sleep(0.05)
 

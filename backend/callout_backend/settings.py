@@ -45,7 +45,7 @@ class Settings:
     pool_max: int = 10
     password_threads: int = 2
     access_minutes: int = 15
-    refresh_days: int = 30
+    refresh_days: int = 60
     signoff_days: int = 14
     body_bytes_max: int = 4 * 1024 * 1024
     page_rows_max: int = 1000

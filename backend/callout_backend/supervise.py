@@ -26,12 +26,14 @@ class Child:
     name: str
     process: subprocess.Popen[bytes]
     log: Path | None
+    mark: int
+    """Where its words begin in the log, which keeps those of earlier runs too."""
 
     def explain(self) -> str:
         """Why it ended, for a person."""
         code = self.process.returncode
         how = f"was ended by signal {-code}" if code is not None and code < 0 else f"ended with code {code}"
-        said = f" The end of {self.log}:\n{tail(self.log)}" if self.log is not None else ""
+        said = f" The end of {self.log}:\n{tail(self.log, since=self.mark)}" if self.log is not None else ""
         return f"`callout {self.name}` {how}.{said}"
 
 
@@ -49,6 +51,7 @@ class Supervisor:
         log = None if on_terminal else self._log(name)
         with contextlib.ExitStack() as stack:
             out = None if log is None else stack.enter_context(log.open("ab"))
+            mark = 0 if out is None else out.tell()
             process = subprocess.Popen(
                 list(argv),
                 env={**environment, MARK: str(self.data)},
@@ -58,7 +61,7 @@ class Supervisor:
                 # Ctrl-C goes to the terminal's foreground group: the children must not end before we say so.
                 start_new_session=True,
             )
-        child = Child(name, process, log)
+        child = Child(name, process, log, mark)
         self.children.append(child)
         return child
 

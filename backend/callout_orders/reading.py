@@ -7,27 +7,18 @@ the cursor.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from callout_orders import checks
+from callout_orders.rows import PAGE_MAX as PAGE_MAX
+from callout_orders.rows import Page as Page
+from callout_orders.rows import by_ids, lists, page_of, paged, view_of
+from callout_orders.rows import page_size as page_size
 from callout_orders.terms import Channel, OrderKind, OrderState, Priority
-from callout_store.errors import LimitExceeded
 from callout_store.work import Work
-
-PAGE_MAX = 200
-
-T = TypeVar("T")
-
-
-class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """A page; `end_cursor` is the id to go on after, None on an empty page."""
-
-    items: list[T]
-    end_cursor: UUID | None
-    has_more: bool
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,37 +167,37 @@ class OrderFilters(msgspec.Struct, frozen=True, kw_only=True):
 
 async def orders_by_ids(work: Work, ids: Sequence[UUID]) -> list[OrderView | None]:
     """Orders in the order of `ids`."""
-    return await _by_ids(work, OrderView, "work_order", ids)
+    return await by_ids(work, OrderView, "work_order", ids)
 
 
 async def customers_by_ids(work: Work, ids: Sequence[UUID]) -> list[CustomerView | None]:
     """Customers in the order of `ids`."""
-    return await _by_ids(work, CustomerView, "customer", ids)
+    return await by_ids(work, CustomerView, "customer", ids)
 
 
 async def contacts_by_ids(work: Work, ids: Sequence[UUID]) -> list[ContactView | None]:
     """Contacts in the order of `ids`."""
-    return await _by_ids(work, ContactView, "contact", ids)
+    return await by_ids(work, ContactView, "contact", ids)
 
 
 async def sites_by_ids(work: Work, ids: Sequence[UUID]) -> list[SiteView | None]:
     """Sites in the order of `ids`."""
-    return await _by_ids(work, SiteView, "site", ids)
+    return await by_ids(work, SiteView, "site", ids)
 
 
 async def assets_by_ids(work: Work, ids: Sequence[UUID]) -> list[AssetView | None]:
     """Assets in the order of `ids`."""
-    return await _by_ids(work, AssetView, "asset", ids)
+    return await by_ids(work, AssetView, "asset", ids)
 
 
 async def parts_by_ids(work: Work, ids: Sequence[UUID]) -> list[PartView | None]:
     """Parts in the order of `ids`."""
-    return await _by_ids(work, PartView, "part", ids)
+    return await by_ids(work, PartView, "part", ids)
 
 
 async def stock_by_ids(work: Work, ids: Sequence[UUID]) -> list[StockView | None]:
     """Stock levels in the order of `ids`."""
-    return await _by_ids(work, StockView, "stock_level", ids)
+    return await by_ids(work, StockView, "stock_level", ids)
 
 
 async def orders_page(
@@ -238,7 +229,7 @@ async def orders_page(
         where("customer_id = {}", given.customer_id)
     if given.site_id is not None:
         where("site_id = {}", given.site_id)
-    return await _page(work, OrderView, "work_order", conditions, values, after, size)
+    return await page_of(work, OrderView, "work_order", conditions, values, after, size)
 
 
 async def parts_page(
@@ -251,39 +242,39 @@ async def parts_page(
     if search is not None:
         values.append(checks.text("search", search, chars_max=80).lower())
         conditions.append("(strpos(lower(code), $2) > 0 or strpos(lower(name), $2) > 0)")
-    return await _page(work, PartView, "part", conditions, values, after, size)
+    return await page_of(work, PartView, "part", conditions, values, after, size)
 
 
 async def external_references_by_order_ids(
     work: Work, order_ids: Sequence[UUID]
 ) -> list[list[ReferenceView]]:
     """The references of each order, in the order of the ids."""
-    return await _lists(work, ReferenceView, "external_reference", "order_id", order_ids, "system, reference")
+    return await lists(work, ReferenceView, "external_reference", "order_id", order_ids, "system, reference")
 
 
 async def contacts_by_customer_ids(work: Work, customer_ids: Sequence[UUID]) -> list[list[ContactView]]:
     """The contacts of each customer."""
-    return await _lists(work, ContactView, "contact", "customer_id", customer_ids, "name, id")
+    return await lists(work, ContactView, "contact", "customer_id", customer_ids, "name, id")
 
 
 async def contacts_by_user_ids(work: Work, user_ids: Sequence[UUID]) -> list[list[ContactView]]:
     """The contacts that each user signs in as: what a customer contact may see hangs on them."""
-    return await _lists(work, ContactView, "contact", "user_id", user_ids, "id")
+    return await lists(work, ContactView, "contact", "user_id", user_ids, "id")
 
 
 async def assets_by_site_ids(work: Work, site_ids: Sequence[UUID]) -> list[list[AssetView]]:
     """The assets of each site."""
-    return await _lists(work, AssetView, "asset", "site_id", site_ids, "serial")
+    return await lists(work, AssetView, "asset", "site_id", site_ids, "serial")
 
 
 async def stock_by_holder_ids(work: Work, holder_ids: Sequence[UUID]) -> list[list[StockView]]:
     """What each holder has, parts that are at zero included."""
-    return await _lists(work, StockView, "stock_level", "holder_id", holder_ids, "part_id")
+    return await lists(work, StockView, "stock_level", "holder_id", holder_ids, "part_id")
 
 
 async def signatures_by_visit_ids(work: Work, visit_ids: Sequence[UUID]) -> list[list[SignatureView]]:
     """The sign-offs of each visit, oldest first."""
-    return await _lists(work, SignatureView, "signature", "visit_id", visit_ids, "id")
+    return await lists(work, SignatureView, "signature", "visit_id", visit_ids, "id")
 
 
 async def signature_png(work: Work, signature_id: UUID) -> bytes | None:
@@ -324,80 +315,4 @@ async def timeline(
         after,
         size + 1,
     )
-    return _paged([_view(TimelineEntry, row) for row in rows], size)
-
-
-def page_size(limit: int) -> int:
-    """`limit`, where it is 1..200; refused with `LimitExceeded` above and `BadField` below."""
-    if limit > PAGE_MAX:
-        raise LimitExceeded(what="limit", limit=PAGE_MAX, given=limit, path="limit")
-    return checks.whole("limit", limit, low=1, high=PAGE_MAX)
-
-
-_EXPRESSIONS = {
-    "skills": "skills::text as skills",
-    "data": "data::text as data",
-    "signed_sha256": "encode(signed_sha256, 'hex') as signed_sha256",
-    "by_link": "link_id is not null as by_link",
-}
-_JSON = frozenset({"skills", "data"})
-
-
-def _columns(view: type[msgspec.Struct]) -> str:
-    return ", ".join(_EXPRESSIONS.get(name, name) for name in view.__struct_fields__)
-
-
-def _view(view: type[T], row: Any) -> T:
-    values = {name: msgspec.json.decode(value) if name in _JSON else value for name, value in row.items()}
-    return view(**values)
-
-
-async def _by_ids(work: Work, view: type[T], table: str, ids: Sequence[UUID]) -> list[T | None]:
-    wanted = checks.ids("ids", list(ids))
-    if not wanted:
-        return []
-    rows = await work.fetch(f"select {_columns(view)} from {table} where id = any($1::uuid[])", wanted)  # type: ignore[arg-type]
-    found = {row["id"]: _view(view, row) for row in rows}
-    return [found.get(one) for one in wanted]
-
-
-async def _lists(
-    work: Work, view: type[T], table: str, key: str, ids: Sequence[UUID], order: str
-) -> list[list[T]]:
-    wanted = checks.ids("ids", list(ids))
-    if not wanted:
-        return []
-    rows = await work.fetch(
-        f"select {_columns(view)} from {table} where {key} = any($1::uuid[]) order by {order}",  # type: ignore[arg-type]
-        wanted,
-    )
-    found: dict[UUID, list[T]] = {}
-    for row in rows:
-        found.setdefault(row[key], []).append(_view(view, row))
-    return [found.get(one, []) for one in wanted]
-
-
-async def _page(
-    work: Work,
-    view: type[T],
-    table: str,
-    conditions: list[str],
-    values: list[Any],
-    after: UUID | None,
-    size: int,
-) -> Page[T]:
-    if after is not None:
-        values.append(after)
-        conditions.append(f"id < ${len(values)}")
-    clause = f"where {' and '.join(conditions)}" if conditions else ""
-    rows = await work.fetch(
-        f"select {_columns(view)} from {table} {clause} order by org_id desc, id desc limit $1",  # type: ignore[arg-type]
-        *values,
-    )
-    return _paged([_view(view, row) for row in rows], size)
-
-
-def _paged(found: list[T], size: int) -> Page[T]:
-    items = found[:size]
-    last: Any = items[-1] if items else None
-    return Page(items=items, end_cursor=last.id if last is not None else None, has_more=len(found) > size)
+    return paged([view_of(TimelineEntry, row) for row in rows], size)

@@ -1,4 +1,4 @@
-"""The dispatcher's board: each engineer's visits, travel and load over a stretch of time, and what stays idle. Reads."""
+"""The dispatcher's board: each engineer's visits, travel and load, and what of a shift stays idle. Reads only."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -29,7 +29,7 @@ from callout_dispatch.views import (
 )
 from callout_dispatch.visit_states import VisitState
 from callout_orders import checks
-from callout_orders.reading import Page, page_size
+from callout_orders.rows import Page, page_size
 from callout_store.work import Work
 
 __all__ = [

@@ -16,9 +16,12 @@ import structlog
 
 from callout_graphql.sight import Sight, sight_of
 from callout_people.principals import Principal, Right
+from callout_people.sessions import authenticate
+from callout_people.tokens import TokenIssuer
 from callout_store.errors import NotAllowed, NotAuthenticated
 from callout_store.ids import new_id
 from callout_store.work import Database, Work
+from callout_sync.poke import Pokes
 
 if TYPE_CHECKING:
     from callout_graphql.loaders import Loaders
@@ -32,8 +35,8 @@ class Services:
     """What the roof has put together, from the application's state."""
 
     db: Database
-    issuer: Any
-    pokes: Any = None
+    issuer: TokenIssuer
+    pokes: Pokes | None = None
     base_url: str = ""
     open_introspection: bool = False
 
@@ -118,6 +121,20 @@ class Context:
         from callout_graphql.loaders import Loaders
 
         return Loaders(self)
+
+
+async def identify(services: Services, header: str | None, *, cached: bool = False) -> Principal | None:
+    """The caller that an Authorization header names; None without one.
+
+    Raises NotAuthenticated for a header that holds no token of ours in good standing, DeviceRevoked for that of a
+    revoked phone.
+    """
+    if header is None:
+        return None
+    scheme, _, token = header.strip().partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise NotAuthenticated()
+    return await authenticate(services.db, services.issuer, token.strip(), cached=cached)
 
 
 def request_id_now() -> str:

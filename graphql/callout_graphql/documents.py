@@ -11,6 +11,7 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    IntValueNode,
     OperationDefinitionNode,
     StringValueNode,
     Visitor,
@@ -108,10 +109,10 @@ class Documents:
         if given in prepared.costs:
             return
         defaults = {
-            d.variable.name.value: int(d.default_value.value)
+            d.variable.name.value: int(d.default_value.value[:10])
             for op in prepared.operations.values()
             for d in op.variable_definitions or ()
-            if d.default_value is not None and d.default_value.kind == "int_value"
+            if isinstance(d.default_value, IntValueNode)
         }
         sizes = defaults | {n: v for n, v in zip(names, given, strict=True) if v is not None}
         check(measure(prepared.document, self.schema, sizes), self.limits)
@@ -162,4 +163,3 @@ class _Nul(Visitor):
 
 def _operations(document: DocumentNode) -> Iterator[OperationDefinitionNode]:
     return (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
-

@@ -6,13 +6,12 @@ from typing import Any, Final
 import msgspec
 from litestar import Controller, MediaType, Request, Response, WebSocket, get, post, websocket
 
-from callout_graphql.context import Context, Services, pick_locale, request_id_now
+from callout_graphql.context import Context, Services, identify, pick_locale, request_id_now
 from callout_graphql.execution import GraphQLRequest, Reply, read_request, refused
 from callout_graphql.negotiation import PLAIN_JSON, answer_type, is_json, status_of, wants_page
 from callout_graphql.refusals import NotAcceptable
 from callout_graphql.schema import engine
 from callout_graphql.socket import serve_socket
-from callout_people.sign_in import authenticate
 from callout_store.errors import BadRequestBody, BodyTooLarge, Refusal, UnsupportedBody
 
 BODY_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -66,9 +65,8 @@ async def _answer(request: AnyRequest, *, by_get: bool) -> Response[bytes]:
             asked, may_hold_nul = _from_address(request)
         else:
             asked, may_hold_nul = read_request(await _body(request))
-        context.principal = await authenticate(
-            services.db,
-            services.issuer,
+        context.principal = await identify(
+            services,
             request.headers.get("authorization"),
             # A look at the session that is seconds old is good enough to read by, not to write by.
             cached=engine().only_reads(asked),

@@ -11,7 +11,7 @@ import structlog
 from graphql import (
     ExecutionResult,
     GraphQLError,
-    GraphQLInputType,
+    GraphQLType,
     OperationDefinitionNode,
     OperationType,
     execute,
@@ -189,7 +189,7 @@ class Engine:
         return prepared, operation
 
 
-def _nul_path(type_: GraphQLInputType | None, value: Any, path: str) -> str | None:
+def _nul_path(type_: GraphQLType | None, value: Any, path: str) -> str | None:
     """Where a text with U+0000 stands. Values of the JSON scalar are not entered: push keeps those for a person."""
     if is_non_null_type(type_):
         return _nul_path(type_.of_type, value, path)

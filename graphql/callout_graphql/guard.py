@@ -4,7 +4,8 @@ Counting after fragments are spread is exponential if fragments are walked where
 fragments, each spreading the next twice). Here a fragment's figures are kept by its name and only added up.
 
 The pass runs before validation, because some validation rules compare fields pairwise, so it takes nothing for
-granted: unknown fields and types count as 1, a fragment that spreads itself counts as nothing and is left to validation.
+granted: unknown fields and types count as 1, a fragment that spreads itself counts as nothing and is left to
+validation.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLArgument,
     GraphQLField,
     GraphQLInterfaceType,
     GraphQLNamedType,
@@ -116,13 +118,13 @@ def check(measured: Measured, limits: Limits) -> None:
 
 
 class _Pass:
-    def __init__(self, document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, object]) -> None:
+    def __init__(
+        self, document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, object]
+    ) -> None:
         self.schema = schema
         self.variables = variables
         self.fragments: dict[str, FragmentDefinitionNode] = {
-            node.name.value: node
-            for node in document.definitions
-            if isinstance(node, FragmentDefinitionNode)
+            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
         self.known: dict[str, Figures] = {}
         self.directives = 0
@@ -196,7 +198,7 @@ class _Pass:
             in_connection = on is not None and on.name.endswith("Connection")
             bare = known.type.of_type if is_non_null_type(known.type) else known.type
             return LIST_ASSUMED if is_list_type(bare) and not in_connection else 1
-        size: object = page.default_value
+        size: object = _default(page)
         for argument in node.arguments or ():
             if argument.name.value == PAGE_ARGUMENT:
                 if isinstance(argument.value, IntValueNode):
@@ -207,6 +209,12 @@ class _Pass:
                     self.page_variables.add(variable)
                     size = self.variables.get(variable)
         return min(max(size, 1), COUNT_MAX) if type(size) is int else LIST_ASSUMED
+
+
+def _default(argument: GraphQLArgument) -> object:
+    """The default of an argument, whether the schema was built from classes (a value) or from a text (a literal)."""
+    literal = getattr(argument.default, "literal", None)
+    return int(literal.value) if isinstance(literal, IntValueNode) else argument.default_value
 
 
 def _larger(a: Figures, b: Figures) -> Figures:

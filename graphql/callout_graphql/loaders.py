@@ -61,7 +61,9 @@ class Loaders:
         self.decisions_of_order: DataLoader[UUID, list[DispatchDecision]] = self._by(
             dispatch.decisions_by_order_ids
         )
-        self.visits_of_order: DataLoader[UUID, list[Visit]] = self._by(self._visits_of_orders)
+        self.visits_of_order: DataLoader[UUID, list[Visit]] = DataLoader(
+            load_fn=self._visits_of_orders, max_batch_size=BATCH_MAX
+        )
 
     async def organisation(self) -> Organisation:
         """The caller's organisation."""
@@ -82,10 +84,10 @@ class Loaders:
 
         return DataLoader(load_fn=load, max_batch_size=BATCH_MAX)
 
-    async def _visits_of_orders(self, work: Work, order_ids: Sequence[UUID]) -> list[list[Any]]:
-        lists = await dispatch.visits_by_order_ids(work, order_ids)
+    async def _visits_of_orders(self, order_ids: list[UUID]) -> list[list[Any]]:
+        # Asked for first: it opens a transaction, and one does not open within another.
         sight = await self._context.sight()
-        if sight.everything:
-            return [list(visits) for visits in lists]
-        seen = await visits_in_sight(work, sight, [visit.id for visits in lists for visit in visits])
+        async with self._context.work() as work:
+            lists = await dispatch.visits_by_order_ids(work, order_ids)
+            seen = await visits_in_sight(work, sight, [visit.id for visits in lists for visit in visits])
         return [[visit for visit in visits if visit.id in seen] for visits in lists]

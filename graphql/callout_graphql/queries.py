@@ -10,7 +10,7 @@ from callout_dispatch import assign
 from callout_dispatch import reading as dispatch
 from callout_graphql import sight as sights
 from callout_graphql.connections import PAGE_DEFAULT, Connection, connection, cursor_id, cut, page_size
-from callout_graphql.scalars import JSON
+from callout_graphql.reading import dead_letters
 from callout_graphql.types_desk import Customer, Info, Part, Site, WorkOrder
 from callout_graphql.types_dispatch import (
     Board,
@@ -24,7 +24,6 @@ from callout_graphql.types_sync import DeadLetter, Device, PullPage, Quarantined
 from callout_orders import reading as desk
 from callout_people import users
 from callout_people.principals import Role
-from callout_store import outbox
 from callout_store.errors import BadField
 from callout_sync import devices, quarantine
 from callout_sync.pull import pull
@@ -216,7 +215,7 @@ class Query:
     async def skills(self, info: Info) -> list[Skill]:
         """The organisation's skills, by code."""
         async with info.context.work() as work:
-            return cast(Any, await dispatch.skills(work))
+            return cast(list[Skill], await dispatch.skills(work))
 
     @strawberry.field
     async def customer(self, info: Info, id: UUID) -> Customer | None:
@@ -258,9 +257,7 @@ class Query:
             raise BadField(path="role", why="not a role") from None
         async with info.context.work() as work:
             return connection(
-                await users.users_page(
-                    work, role=wanted, active=active, after=after, limit=page_size(first)
-                )
+                await users.users_page(work, role=wanted, active=active, after=after, limit=page_size(first))
             )
 
     @strawberry.field
@@ -289,18 +286,17 @@ class Query:
         after: str | None = None,
     ) -> Connection[Quarantined]:
         """Commands that a person must look at, newest first. `state`: open, applied, dismissed, or null for all."""
-        size = page_size(first)
         async with info.context.work() as work:
-            rows = await quarantine.page(
-                work, state=state, after=cursor_id(after), limit=min(size + 1, quarantine.PAGE_MAX)
-            )
-        return cut(rows, size if size < quarantine.PAGE_MAX else size - 1)
+            rows = await quarantine.page(work, state=state, after=cursor_id(after), limit=page_size(first))
+        # The service tells no more than the rows: a full page may have been the last one.
+        return Connection(
+            nodes=cast(Any, rows),
+            end_cursor=str(rows[-1].id) if rows else None,
+            has_more=len(rows) == first,
+        )
 
     @strawberry.field
     async def dead_letters(self, info: Info, first: int = PAGE_DEFAULT) -> list[DeadLetter]:
         """Effects that were given up, newest first."""
         async with info.context.work() as work:
-            return cast(Any, await outbox.dead(work, limit=page_size(first)))
-
-
-__all__ = ["JSON", "Query"]
+            return cast(list[DeadLetter], await dead_letters(work, page_size(first)))

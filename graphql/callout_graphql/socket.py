@@ -16,10 +16,9 @@ from graphql import ExecutionResult
 from litestar import WebSocket
 from litestar.exceptions import WebSocketException
 
-from callout_graphql.context import Context, Services, pick_locale, request_id_now
+from callout_graphql.context import Context, Services, identify, pick_locale, request_id_now
 from callout_graphql.execution import Engine, GraphQLRequest, Reply, masked, refused
 from callout_graphql.refusals import SessionOver
-from callout_people.sign_in import authenticate
 from callout_store.errors import Refusal
 
 log = structlog.get_logger(__name__)
@@ -85,8 +84,9 @@ class _Session:
         reader = asyncio.create_task(self._read())
         beat = asyncio.create_task(self._beat())
         try:
-            await asyncio.wait({reader, self.ended}, return_when=asyncio.FIRST_COMPLETED)
-            if self.ended.done() and (end := self.ended.result()) is not None:
+            # Every way out of `_read` and `_beat` sets it.
+            end = await self.ended
+            if end is not None:
                 with contextlib.suppress(Exception):
                     await self.socket.close(code=end.code, reason=end.reason)
         finally:
@@ -171,7 +171,7 @@ class _Session:
                 header = given.get("Authorization") or given.get("authorization") or header
         if header:
             try:
-                principal = await authenticate(self.services.db, self.services.issuer, str(header))
+                principal = await identify(self.services, str(header))
             except Refusal:
                 raise _Close(4403, "Forbidden") from None
         self.context = Context(
@@ -219,7 +219,9 @@ class _Session:
         except Refusal as refusal:
             await self.send(id=id_, type="error", payload=refused(refusal, context).body["errors"])
         except Exception as fault:
-            await self.send(id=id_, type="error", payload=refused(masked(fault, context), context).body["errors"])
+            await self.send(
+                id=id_, type="error", payload=refused(masked(fault, context), context).body["errors"]
+            )
         finally:
             if self.running.get(id_) is asyncio.current_task():
                 del self.running[id_]
@@ -231,9 +233,7 @@ class _Session:
         await self.send(id=id_, type="next", payload=reply.body)
         await self.send(id=id_, type="complete")
 
-    async def _send_stream(
-        self, id_: str, stream: AsyncIterator[ExecutionResult], context: Context
-    ) -> None:
+    async def _send_stream(self, id_: str, stream: AsyncIterator[ExecutionResult], context: Context) -> None:
         try:
             async for result in stream:
                 await self.send(id=id_, type="next", payload=self.engine.reply(result, context).body)

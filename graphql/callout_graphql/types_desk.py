@@ -120,7 +120,7 @@ class ExternalReference:
 
 @strawberry.type
 class Signature:
-    """A sign-off. `signedSha256` is the hash of the text that was signed; `byLink` where it came by the customer's link."""
+    """A sign-off. `signedSha256` is the hash of the text that was signed; `byLink`: it came by the customer's link."""
 
     id: UUID
     visit_id: UUID
@@ -193,7 +193,7 @@ class WorkOrder:
     revision: int
 
     @strawberry.field
-    def skills(root: strawberry.Parent[reading.OrderView]) -> list[SkillLevel]:  # noqa: N805
+    def skills(root: strawberry.Parent[reading.OrderView]) -> list[SkillLevel]:
         """The skills that the work needs."""
         return [SkillLevel(skill=skill, level=level) for skill, level in sorted(root.skills.items())]
 

@@ -23,7 +23,7 @@ class Skill:
     code: str
 
     @strawberry.field
-    def name(root: strawberry.Parent[views.SkillView], info: Info) -> str:  # noqa: N805
+    def name(root: strawberry.Parent[views.SkillView], info: Info) -> str:
         """The name in the caller's language."""
         return root.name_zh if info.context.locale.startswith("zh") else root.name_en
 
@@ -51,12 +51,12 @@ class Engineer:
     active: bool
 
     @strawberry.field
-    def home(root: strawberry.Parent[views.EngineerView]) -> Position:  # noqa: N805
+    def home(root: strawberry.Parent[views.EngineerView]) -> Position:
         """Where the engineer's day begins."""
         return Position(lat=root.home_lat, lng=root.home_lng)
 
     @strawberry.field
-    def position(root: strawberry.Parent[views.EngineerView]) -> Position | None:  # noqa: N805
+    def position(root: strawberry.Parent[views.EngineerView]) -> Position | None:
         """Where the engineer was last."""
         if root.last_lat is None or root.last_lng is None:
             return None
@@ -111,7 +111,7 @@ class OnSiteEvent:
     data: JSON
 
     @strawberry.field
-    def at(root: strawberry.Parent[views.EventView]) -> datetime:  # noqa: N805
+    def at(root: strawberry.Parent[views.EventView]) -> datetime:
         """When it happened, on the server's clock."""
         return root.corrected_at
 
@@ -267,7 +267,7 @@ class Stretch:
 
 @strawberry.type
 class BoardRow:
-    """An engineer's lane. Minutes are of the board's stretch of time; `overbooked` when there is less shift than work."""
+    """An engineer's lane. Minutes are of the board's time; `overbooked` when there is less shift than work."""
 
     id: UUID
     name: str
@@ -284,12 +284,12 @@ class BoardRow:
     overbooked: bool
 
     @strawberry.field
-    def shifts(root: strawberry.Parent[BoardEngineer]) -> list[Stretch]:  # noqa: N805
+    def shifts(root: strawberry.Parent[BoardEngineer]) -> list[Stretch]:
         """When the engineer works."""
         return [Stretch(start=start, end=end) for start, end in root.shifts]
 
     @strawberry.field
-    def absences(root: strawberry.Parent[BoardEngineer]) -> list[Stretch]:  # noqa: N805
+    def absences(root: strawberry.Parent[BoardEngineer]) -> list[Stretch]:
         """When the engineer is away."""
         return [Stretch(start=start, end=end) for start, end in root.absences]
 
@@ -333,7 +333,7 @@ class DayUnassigned:
     number: str
 
     @strawberry.field
-    def reasons(root: strawberry.Parent[UnassignedView]) -> list[ReasonCount]:  # noqa: N805
+    def reasons(root: strawberry.Parent[UnassignedView]) -> list[ReasonCount]:
         """What ruled engineers out, and how many."""
         return [ReasonCount(code=code, engineers=count) for code, count in sorted(root.reasons.items())]
 

@@ -153,8 +153,11 @@ class PushInput:
 
 @strawberry.type
 class CommandAnswer:
-    """What became of one command. `applied`, `duplicate`, `conflict`: stored, drop it from the queue. `quarantined`: kept
-    on the server for a person, drop it too. `refused`: nothing was stored, see `code`."""
+    """What became of one command.
+
+    `applied`, `duplicate`, `conflict`: stored, drop it from the queue. `quarantined`: kept on the server for a person,
+    drop it too. `refused`: nothing was stored, see `code`.
+    """
 
     index: int
     id: UUID | None
@@ -175,7 +178,10 @@ class PushResult:
 
 @strawberry.type
 class Poke:
-    """News since `at`: pull (a phone) or read again (a screen). `kind`: sync or board. `scopes` say where; empty: anywhere."""
+    """News since `at`: pull (a phone) or read again (a screen).
+
+    `kind`: sync or board. `scopes` say where; empty: anywhere.
+    """
 
     at: datetime
     kind: str

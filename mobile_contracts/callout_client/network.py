@@ -1,6 +1,7 @@
 """A network as field engineers have it: it loses requests and answers, repeats, delays and reorders; all by a seed."""
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
@@ -77,7 +78,8 @@ class FaultyTransport:
         """Deliver what was held, the newest first; the answers reach nobody."""
         held, self._held = self._held, []
         for send in reversed(held):
-            await send()
+            with contextlib.suppress(NetworkLost):
+                await send()
 
     def _hits(self, fault: str, chance: float) -> bool:
         hit = self._rng.random() < chance

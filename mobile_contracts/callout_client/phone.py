@@ -85,11 +85,12 @@ class Phone:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         backoff_s: float = BACKOFF_S,
         app_version: str = "1.0.0",
+        batch_commands: int = BATCH_COMMANDS,
         attempts_max: int = ATTEMPTS_MAX,
     ) -> None:
         self.transport, self.store, self.clock = transport, store, clock
         self.rng = rng or random.SystemRandom()
-        self.app_version = app_version
+        self.app_version, self._batch_commands = app_version, batch_commands
         self._sleep, self._backoff_s, self._attempts_max = sleep, backoff_s, attempts_max
         self._one_at_a_time = asyncio.Lock()
 
@@ -188,7 +189,7 @@ class Phone:
     def _batch(self) -> list[tuple[int, bytes]]:
         batch: list[tuple[int, bytes]] = []
         room = BATCH_BYTES
-        for sequence, body in self.store.pending(BATCH_COMMANDS):
+        for sequence, body in self.store.pending(self._batch_commands):
             room -= len(body)
             if batch and room < 0:
                 break
@@ -224,6 +225,10 @@ class Phone:
         return (await self._graphql(PULL, dict[Literal["pull"], Page], variables))["pull"]
 
     # ------------------------------------------------------------------------------------------- the wire
+
+    async def operation(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Another operation of the GraphQL API, as this phone."""
+        return await self._retrying(lambda: self._graphql(query, dict[str, Any], variables))
 
     async def _retrying(self, act: Callable[[], Awaitable[T]]) -> T:
         """`act` until it is answered, with full jitter: a storm of phones must not come back in step."""

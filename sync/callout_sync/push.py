@@ -260,6 +260,7 @@ async def _stamp_device(work: Work, clocks: Clocks, envelope: PushEnvelope, high
         update device set last_seen_at = $2, last_sequence = greatest(last_sequence, $3), clock_offset_ms = $4,
                           app_version = coalesce($5, app_version)
         where org_id = callout_org() and id = $1 and user_id = $6 and revoked_at is null
+          and exists (select 1 from app_user u where u.org_id = callout_org() and u.id = $6 and u.active)
         """,
         work.actor.device_id,
         clocks.received_at,

@@ -138,9 +138,9 @@ async def test_parts_on_the_van_are_seen(depot: Depot) -> None:
         await stock.move(work, [stock.Move(holder_id=other, part_id=part, quantity=2, reason="loaded")])
     result = await propose(depot, await depot.order(), parts={"FAN-1": 2})
     assert result.best == str(other)
-    assert [note.code.value for ranked in result.ranked if ranked.id == str(one) for note in ranked.notes] == [
-        "PART_NOT_ON_VAN"
-    ]
+    assert [
+        note.code.value for ranked in result.ranked if ranked.id == str(one) for note in ranked.notes
+    ] == ["PART_NOT_ON_VAN"]
     with pytest.raises(BadField):
         await propose(depot, await depot.order(), parts={"FAN-1": 0})
 
@@ -268,7 +268,11 @@ async def test_a_time_that_is_free_is_taken_as_it_is(depot: Depot) -> None:
     soon = await depot.visit(await by_hand(depot, await depot.order(), one))
     assert later["scheduled_start"] == NINE + 6 * HOUR
     assert NINE < soon["scheduled_start"] < NINE + HOUR
-    for start, key in ((NINE - HOUR, "past"), (NINE + 400 * 24 * HOUR, "days"), (NINE.replace(tzinfo=None), "zone")):
+    for start, key in (
+        (NINE - HOUR, "past"),
+        (NINE + 400 * 24 * HOUR, "days"),
+        (NINE.replace(tzinfo=None), "zone"),
+    ):
         with pytest.raises(BadField) as caught:
             await by_hand(depot, await depot.order(), one, start=start)
         assert key in caught.value.message()
@@ -296,7 +300,9 @@ async def test_reassigning_starts_afresh_and_keeps_the_time(depot: Depot) -> Non
     one, other = await depot.crew(2, 3)
     visit_id = await by_hand(depot, await depot.order(), one, start=NINE + 3 * HOUR)
     async with depot.work() as work:
-        await work.execute("update visit set accepted_at = $2, state = 'accepted' where id = $1", visit_id, NINE)
+        await work.execute(
+            "update visit set accepted_at = $2, state = 'accepted' where id = $1", visit_id, NINE
+        )
         await assign.reassign(work, visit_id, other, 1, reason="flat tyre")
     visit = await depot.visit(visit_id)
     assert (visit["engineer_id"], visit["state"], visit["accepted_at"]) == (other, "dispatched", None)
@@ -312,7 +318,9 @@ async def test_reassigning_starts_afresh_and_keeps_the_time(depot: Depot) -> Non
         ("hand", other, "flat tyre"),
         ("hand", one, ""),
     ]
-    entry = msgspec.json.decode((await depot.row("select data from journal where kind = 'visit.reassigned'"))["data"])
+    entry = msgspec.json.decode(
+        (await depot.row("select data from journal where kind = 'visit.reassigned'"))["data"]
+    )
     assert (entry["fromEngineerId"], entry["engineerId"]) == (str(one), str(other))
 
 
@@ -417,13 +425,22 @@ async def test_an_order_that_is_over_takes_its_visits_along(depot: Depot) -> Non
         await by_hand(depot, order_id, other)
 
 
-async def test_a_reassigned_visit_leaves_one_phone_and_reaches_the_other(depot: Depot) -> None:
-    """Whoever lost the visit must see it go; the feed is written in the same transaction."""
+async def test_every_change_of_a_visit_is_told_to_the_phones(depot: Depot) -> None:
+    """A change that does not touch the feed stays unknown to the phone: its engineer drives to the old plan."""
     one, other = await depot.crew(2, 3)
-    visit_id = await by_hand(depot, await depot.order(), one)
+    order_id = await depot.order()
     async with depot.work() as work:
-        await assign.reassign(work, visit_id, other)
-        assert work.touched.rows["visit"] == {visit_id}
+        visit_id = await assign.assign(work, order_id, one, told=False)
+        assert visit_id in work.touched.rows["visit"]
+    for act in (
+        lambda work: assign.dispatch_visit(work, visit_id),
+        lambda work: assign.move_visit(work, visit_id, NINE + 3 * HOUR),
+        lambda work: assign.reassign(work, visit_id, other),
+        lambda work: assign.cancel_visit(work, visit_id, "called off"),
+    ):
+        async with depot.work() as work:
+            await act(work)
+            assert work.touched.rows["visit"] == {visit_id}
 
 
 # ---------------------------------------------------------------------------------------------- at the same time
@@ -495,7 +512,62 @@ async def test_a_day_and_single_acts_at_once_never_overlap(depot: Depot) -> None
         *(give_away(visit_id) for visit_id in held),
         day(),
     )
-    assert all(not isinstance(answer, BaseException) or isinstance(answer, Refusal) for answer in answers), answers
+    assert all(not isinstance(answer, BaseException) or isinstance(answer, Refusal) for answer in answers), (
+        answers
+    )
+    assert await count_overlaps(depot) == 0
+
+
+async def one_in_hand(depot: Depot, first: Any, second: Any) -> tuple[Any, Any]:
+    """`first(work)` is done but not committed when `second(work)` begins; commits once `second` waits for its lock."""
+    done, commit = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> Any:
+        async with depot.work() as work:
+            answer = await first(work)
+            done.set()
+            await commit.wait()
+        return answer
+
+    async def follow() -> Any:
+        async with depot.work() as work:
+            return await second(work)
+
+    holding = asyncio.create_task(hold())
+    await done.wait()
+    following = asyncio.create_task(follow())
+    while not following.done():
+        if await depot.fetch("select 1 from pg_locks where locktype = 'advisory' and not granted"):
+            break
+        await asyncio.sleep(0.01)
+    commit.set()
+    answers = await asyncio.gather(holding, following, return_exceptions=True)
+    return answers[0], answers[1]
+
+
+async def test_a_day_waits_for_an_assignment_in_hand(depot: Depot) -> None:
+    """The day's plan must see the visit that a colleague is just about to commit."""
+    [one] = await depot.crew(2)
+    mine, *rest = await depot.orders(4)
+    _, planned = await one_in_hand(
+        depot,
+        lambda work: assign.assign(work, mine, one),
+        lambda work: assign.dispatch_day(work, NINE, NINE + 8 * HOUR, order_ids=rest),
+    )
+    assert len(planned.assigned) == 3
+    assert await count_overlaps(depot) == 0
+
+
+async def test_an_assignment_waits_for_a_day_in_hand(depot: Depot) -> None:
+    """And the other way round: by hand nothing is put where the day has just put something."""
+    [one] = await depot.crew(2)
+    first, second = await depot.orders(2)
+    _, refused = await one_in_hand(
+        depot,
+        lambda work: assign.dispatch_day(work, NINE, NINE + 8 * HOUR, order_ids=[first]),
+        lambda work: assign.assign(work, second, one, NINE + 30 * MINUTE),
+    )
+    assert isinstance(refused, EngineerUnavailable)
     assert await count_overlaps(depot) == 0
 
 

@@ -15,7 +15,7 @@ import asyncpg
 import psutil
 import pytest
 
-from callout_backend.embedded import EmbeddedError, EmbeddedServers, running_urls
+from callout_backend.embedded import EmbeddedError, EmbeddedServers, place, running_urls
 from callout_backend.embedded.place import find_place
 from callout_backend.embedded.processes import servers_in, wait_until
 
@@ -200,6 +200,33 @@ def test_a_closed_folder_is_left_closed(folder: Path) -> None:
     assert after != homes[0]
     assert not homes[0].exists()
     shutil.rmtree(after)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that the servers' user cannot reach")
+def test_programs_in_a_closed_folder_are_copied_with_their_libraries(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An environment in root's home: the wheel's programs find their libraries beside the package, or do not start."""
+    site, shared = folder / "site", folder / "shared"
+    source = site / "wheel" / "inst"
+    (source / "bin").mkdir(parents=True)
+    (site / "wheel" / "__init__.py").touch()
+    (site / "wheel.libs").mkdir()
+    (site / "wheel.libs" / "lib.so").touch(mode=0o600)
+    tool = source / "bin" / "tool"
+    tool.write_text('#!/bin/sh\nexec cat "$(dirname "$0")/../../../wheel.libs/lib.so"\n')
+    tool.chmod(0o700)
+    site.chmod(0o700)
+    monkeypatch.setattr(place, "SHARED_PLACES", (shared,))
+    identity = place.unprivileged(None)
+    copied = place.programs(source, ("bin/tool",), identity)
+    assert copied.is_relative_to(shared)
+    assert place.programs(source, ("bin/tool",), identity) == copied
+    assert site.stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(shared)
+    (site / "wheel.libs" / "lib.so").unlink()
+    with pytest.raises(EmbeddedError, match="cannot run"):
+        place.programs(source, ("bin/tool",), identity)
 
 
 def test_a_second_run_on_the_same_folder_is_refused(embedded: EmbeddedServers) -> None:

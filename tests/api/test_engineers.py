@@ -36,7 +36,12 @@ async def test_an_engineer_is_read_back_whole(depot: Depot) -> None:
         id_ = await engineers.create_engineer(
             work,
             NewEngineer(
-                user_id=user, name=" Li Wei ", home_lat=LAT, home_lng=LNG, territory_id=north, skills={"lift": 5}
+                user_id=user,
+                name=" Li Wei ",
+                home_lat=LAT,
+                home_lng=LNG,
+                territory_id=north,
+                skills={"lift": 5},
             ),
         )
         await engineers.set_shifts(work, [NewShift(engineer_id=id_, starts_at=NINE, ends_at=NINE + 8 * HOUR)])
@@ -120,7 +125,10 @@ async def test_a_skill_code_is_plain(depot: Depot) -> None:
                 await engineers.create_skills(work, [NewSkill(code=code, name_en="x", name_zh="x")])
     async with depot.work() as work:
         await engineers.create_skills(work, [NewSkill(code="hvac", name_en="Cooling", name_zh="制冷")])
-        assert [(s.code, s.name_en) for s in await reading.skills(work)] == [("hvac", "Cooling"), ("lift", "Lift")]
+        assert [(s.code, s.name_en) for s in await reading.skills(work)] == [
+            ("hvac", "Cooling"),
+            ("lift", "Lift"),
+        ]
 
 
 @pytest.mark.parametrize(
@@ -132,12 +140,16 @@ async def test_a_skill_code_is_plain(depot: Depot) -> None:
         (NINE.replace(tzinfo=None), NINE + HOUR, "shifts.0.startsAt"),  # whose nine o'clock?
     ),
 )
-async def test_a_wrong_shift_is_refused(depot: Depot, starts_at: datetime, ends_at: datetime, path: str) -> None:
+async def test_a_wrong_shift_is_refused(
+    depot: Depot, starts_at: datetime, ends_at: datetime, path: str
+) -> None:
     """A shift that ends before it starts would silently be no shift at all."""
     [one] = await depot.crew(1, hours=0)
     with pytest.raises(BadField) as caught:
         async with depot.work() as work:
-            await engineers.set_shifts(work, [NewShift(engineer_id=one, starts_at=starts_at, ends_at=ends_at)])
+            await engineers.set_shifts(
+                work, [NewShift(engineer_id=one, starts_at=starts_at, ends_at=ends_at)]
+            )
     assert caught.value.path == path
 
 
@@ -239,7 +251,9 @@ async def test_a_batch_of_positions_takes_the_newest_of_each(depot: Depot) -> No
         ({"engineer_id": new_id()}, NotFound),
     ),
 )
-async def test_a_wrong_position_is_refused(depot: Depot, change: dict[str, Any], refusal: type[Exception]) -> None:
+async def test_a_wrong_position_is_refused(
+    depot: Depot, change: dict[str, Any], refusal: type[Exception]
+) -> None:
     """A NaN in one position would poison every distance to that engineer."""
     [one] = await depot.crew(1, online=False)
     given: dict[str, Any] = {"engineer_id": one, "lat": LAT, "lng": LNG, "at": NINE} | change
@@ -262,7 +276,9 @@ async def test_another_organisation_sees_and_changes_nothing(depot: Depot) -> No
         with pytest.raises(NotFound):
             await engineers.set_active(work, one, False)
         with pytest.raises(NotFound):
-            await engineers.set_absence(work, NewAbsence(engineer_id=one, starts_at=NINE, ends_at=NINE + HOUR))
+            await engineers.set_absence(
+                work, NewAbsence(engineer_id=one, starts_at=NINE, ends_at=NINE + HOUR)
+            )
         await engineers.mark_seen(work, one)
     row = await depot.row("select active, last_seen_at from engineer")
     assert (row["active"], row["last_seen_at"]) == (True, NINE)

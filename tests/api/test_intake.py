@@ -174,7 +174,7 @@ async def test_references_of_two_orders_are_refused(db: Database, desk: Desk) ->
 
 @pytest.mark.parametrize(
     ("changes", "error", "path"),
-    [
+    (
         ({"priority": "P9"}, BadField, "priority"),
         ({"kind": "party"}, BadField, "kind"),
         ({"channel": "pigeon"}, BadField, "channel"),
@@ -195,7 +195,7 @@ async def test_references_of_two_orders_are_refused(db: Database, desk: Desk) ->
         ({"site_id": new_id()}, NotFound, "siteId"),
         ({"contact_id": new_id()}, NotFound, "contactId"),
         ({"asset_id": new_id()}, NotFound, "assetId"),
-    ],
+    ),
 )
 async def test_bad_orders_are_refused_by_field(
     db: Database, desk: Desk, changes: dict[str, object], error: type[Refusal], path: str
@@ -274,7 +274,7 @@ async def test_pages_go_through_all_orders_once(db: Database, desk: Desk) -> Non
 
 @pytest.mark.parametrize(
     ("lat", "lng"),
-    [(91.0, 0.0), (0.0, 181.0), (float("nan"), 1.0), (float("inf"), 1.0), (0.0, 0.0)],
+    ((91.0, 0.0), (0.0, 181.0), (float("nan"), 1.0), (float("inf"), 1.0), (0.0, 0.0)),
 )
 async def test_points_that_are_no_places_are_refused(
     db: Database, desk: Desk, lat: float, lng: float

@@ -5,11 +5,14 @@ import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from typing import Any, cast
 
 import asyncpg
 import httpx
 import pytest
 import structlog
+from prometheus_client.parser import text_string_to_metric_families
+
 from callout_backend.app import create_app
 from callout_backend.embedded import Urls
 from callout_backend.ops import horizon, logs, metrics
@@ -18,7 +21,6 @@ from callout_backend.settings import Settings
 from callout_store import meters
 from callout_store.ids import new_id
 from callout_store.work import Database
-from prometheus_client.parser import text_string_to_metric_families
 
 
 @pytest.fixture
@@ -32,7 +34,10 @@ def log_lines() -> Iterator[io.StringIO]:
 @pytest.fixture
 async def client(settings: Settings, db: Database) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings, db=db)
-    async with app.lifespan(), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as http:
+    async with (
+        app.lifespan(),
+        httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://t") as http,
+    ):
         yield http
 
 
@@ -41,7 +46,7 @@ async def client(settings: Settings, db: Database) -> AsyncIterator[httpx.AsyncC
 
 @pytest.mark.parametrize(
     ("event", "canary"),
-    [
+    (
         ({"password": "canary-1"}, "canary-1"),
         ({"refresh_token": "canary-2"}, "canary-2"),
         ({"headers": {"Authorization": "Bearer canary-3xyz"}}, "canary-3xyz"),
@@ -58,7 +63,7 @@ async def client(settings: Settings, db: Database) -> AsyncIterator[httpx.AsyncC
         ({"note": "token=canary-7&x=1"}, "canary-7"),
         ({"jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefghijk"}, "eyJzdWIi"),
         ({"deep": {"a": {"b": {"c": {"d": {"e": {"f": {"secret": "canary-8"}}}}}}}}, "canary-8"),
-    ],
+    ),
 )
 def test_secrets_and_phone_numbers_stay_out_of_logs(
     log_lines: io.StringIO, event: dict[str, object], canary: str
@@ -116,10 +121,10 @@ async def test_the_access_log_has_the_route_and_not_the_address(
     assert "canary" not in log_lines.getvalue()
 
 
-@pytest.mark.parametrize("given", ["a b", "x" * 65, "<script>", '"', "ä"])
+@pytest.mark.parametrize("given", ("a b", "x" * 65, "<script>", '"', "ä"))
 async def test_a_hostile_request_id_is_replaced(client: httpx.AsyncClient, given: str) -> None:
     """A caller's id goes into every log line: it must not be able to forge lines or fill the disk."""
-    answer = await client.get("/healthz", headers={"x-request-id": given.encode()})
+    answer = await client.get("/healthz", headers=[(b"x-request-id", given.encode())])
     assert answer.headers["x-request-id"] != given
     answer = await client.get("/healthz", headers={"x-request-id": "phone-7.A_b"})
     assert answer.headers["x-request-id"] == "phone-7.A_b"
@@ -156,7 +161,9 @@ async def test_ready_without_a_worker_is_degraded(client: httpx.AsyncClient, db:
     assert (answer.status_code, body["status"]) == (200, "degraded")
     assert body["checks"]["worker"]["status"] == "degraded"
     assert "callout worker" in body["checks"]["worker"]["hint"]
-    assert {body["checks"][name]["status"] for name in ("database", "migrations", "redis", "timers")} == {"ok"}
+    assert {body["checks"][name]["status"] for name in ("database", "migrations", "redis", "timers")} == {
+        "ok"
+    }
 
 
 async def test_ready_sees_a_stale_heartbeat(settings: Settings, db: Database) -> None:
@@ -164,7 +171,8 @@ async def test_ready_sees_a_stale_heartbeat(settings: Settings, db: Database) ->
     async with db.work(None) as work:
         await work.execute("delete from worker_heartbeat")
         await work.execute(
-            "insert into worker_heartbeat (worker_id, host, pid, started_at) values ($1, 'h', 1, now())", new_id()
+            "insert into worker_heartbeat (worker_id, host, pid, started_at) values ($1, 'h', 1, now())",
+            new_id(),
         )
     assert (await readiness(db, settings)).status == "ok"
     async with db.work(None) as work:
@@ -211,8 +219,10 @@ async def test_not_ready_before_migration(settings: Settings, fresh_database: Ur
     assert found.http_status == 503
 
 
-@pytest.mark.parametrize("login", ["database", "owner", "admin"])
-async def test_the_horizon_sees_a_forgotten_transaction(db: Database, database_urls: Urls, login: str) -> None:
+@pytest.mark.parametrize("login", ("database", "owner", "admin"))
+async def test_the_horizon_sees_a_forgotten_transaction(
+    db: Database, database_urls: Urls, login: str
+) -> None:
     """A psql left open in a transaction stops every phone from seeing news; nothing else would show it.
 
     Of another login's transaction PostgreSQL shows no start: then it is the watching that tells.

@@ -81,7 +81,8 @@ async def test_reuse_ends_the_whole_session(db: Database, people: People, succes
         await sessions.authenticate(db, issuer, latest.access_token)
     async with db.work(people.org_id) as work:
         assert await work.fetchval(
-            "select data->>'reason' from journal where kind = 'session.ended' and entity_id = $1", first.session_id
+            "select data->>'reason' from journal where kind = 'session.ended' and entity_id = $1",
+            first.session_id,
         ) == ("refresh_token_reused")
 
 
@@ -101,7 +102,7 @@ async def test_a_lost_answer_can_be_asked_for_again(db: Database, people: People
 
 
 async def test_parallel_refreshes_of_one_token_agree(db: Database, people: People) -> None:
-    """An app whose requests all find the access token expired at once refreshes twenty times: it must not sign itself out."""
+    """An app whose requests all find the access token expired refreshes twenty times: it must not sign itself out."""
     issuer = make_issuer()
     first = await signed_in(db, people, issuer)
     answers = await asyncio.gather(*(refresh(db, issuer, first) for _ in range(20)))

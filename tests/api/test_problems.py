@@ -3,19 +3,20 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import asyncpg
 import httpx
 import msgspec
 import pytest
+from litestar import Litestar, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
+
 from callout_backend.app import NoEvents
 from callout_backend.ops import logs
 from callout_backend.ops.envelope import Envelope
 from callout_backend.problems import EXCEPTION_HANDLERS, locale_of
 from callout_store.errors import BadField, DatabaseUnavailable, NotAuthenticated, Refusal, StaleRevision
-from litestar import Litestar, get, post
-from litestar.params import FromPath, FromQuery, JSONBody
 
 CANARY = "hunter2-canary"
 BODY_BYTES_MAX = 50_000
@@ -75,7 +76,10 @@ def make_app() -> Litestar:
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     calls.clear()
     app = make_app()
-    async with app.lifespan(), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as http:
+    async with (
+        app.lifespan(),
+        httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://t") as http,
+    ):
         yield http
 
 
@@ -93,7 +97,7 @@ def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str
 
 @pytest.mark.parametrize(
     ("body", "status", "code"),
-    [
+    (
         (b"", 400, "BAD_BODY"),
         (b"null", 400, "BAD_BODY"),
         (b"1", 400, "BAD_BODY"),
@@ -110,7 +114,7 @@ def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str
         (b'{"count":1}', 422, "BAD_FIELD"),  # a member is missing
         (b'{"name":5}', 422, "BAD_FIELD"),
         (b"x" * (BODY_BYTES_MAX + 1), 413, "BODY_TOO_LARGE"),
-    ],
+    ),
 )
 async def test_bad_bodies_are_refused_and_reach_no_handler(
     client: httpx.AsyncClient, body: bytes, status: int, code: str
@@ -157,7 +161,7 @@ async def test_database_faults_outside_a_unit_of_work(client: httpx.AsyncClient)
     assert_problem(await client.get("/fault/nul"), 422, "BAD_FIELD")
 
 
-@pytest.mark.parametrize("kind", ["unforeseen", "recursion"])
+@pytest.mark.parametrize("kind", ("unforeseen", "recursion"))
 async def test_the_unforeseen_is_logged_and_not_shown(client: httpx.AsyncClient, kind: str) -> None:
     """A raw exception's text would leak to the caller; without its stack in the log nobody could mend it."""
     out = io.StringIO()
@@ -178,7 +182,7 @@ async def test_the_callers_language(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize(
     ("header", "locale"),
-    [
+    (
         (None, "en"),
         ("", "en"),
         ("fr", "en"),
@@ -187,7 +191,7 @@ async def test_the_callers_language(client: httpx.AsyncClient) -> None:
         ("zh;q=0.1, en", "en"),
         ("zh;q=nonsense", "en"),
         ("," * 5000, "en"),
-    ],
+    ),
 )
 def test_locale_of(header: str | None, locale: str) -> None:
     """A browser's odd header must choose a language and never fail the request."""

@@ -9,7 +9,13 @@ from worlds import World
 from callout_backend.wiring import add_hooks
 from callout_contracts.documents import DOCUMENTS, Item
 from callout_dispatch import reassign
-from callout_store.errors import CursorInvalid, CursorOfAnotherDevice, DeviceRequired, LimitExceeded, ResyncRequired
+from callout_store.errors import (
+    CursorInvalid,
+    CursorOfAnotherDevice,
+    DeviceRequired,
+    LimitExceeded,
+    ResyncRequired,
+)
 from callout_store.work import Actor, Database
 from callout_sync import scope
 from callout_sync.pull import pull

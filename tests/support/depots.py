@@ -68,7 +68,7 @@ class Depot:
     async def crew(
         self,
         *kms: float,
-        skills: Sequence[Mapping[str, int]] | Mapping[str, int] = {"hvac": 3},  # noqa: B006
+        skills: Sequence[Mapping[str, int]] | Mapping[str, int] = {"hvac": 3},
         start: datetime = NINE - timedelta(hours=1),
         hours: float = 9,
         online: bool = True,

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
@@ -52,7 +52,9 @@ async def make_people(db: Database) -> People:
         ids = await users.create_users(
             work,
             [
-                NewUser(email=f"{role.value}@{slug}.example", name=role.value, role=role, password_hash=stored)
+                NewUser(
+                    email=f"{role.value}@{slug}.example", name=role.value, role=role, password_hash=stored
+                )
                 for role in Role
             ],
         )
@@ -65,17 +67,21 @@ def make_issuer(clock: ManualClock | None = None, **more: Any) -> TokenIssuer:
 
 
 @contextlib.asynccontextmanager
-async def doors(db: Database, settings: Settings, issuer: TokenIssuer, **state: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def doors(
+    db: Database, settings: Settings, issuer: TokenIssuer, **state: Any
+) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application that has only these doors."""
     app = Litestar(
         route_handlers=ROUTES,
         exception_handlers=EXCEPTION_HANDLERS,
-        state=State({"db": db, "issuer": issuer, "settings": settings, **state}),
+        state=State({"db": db, "issuer": issuer, "settings": settings, **state}, deep_copy=False),
         logging_config=None,
         openapi_config=None,
     )
-    transport = httpx.ASGITransport(app)
-    async with app.lifespan(), httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+    # Without the application's lifespan: these doors start nothing, and a fixture may end in another task.
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(cast(Any, app)), base_url="http://t"
+    ) as client:
         yield client
 
 

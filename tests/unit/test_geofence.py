@@ -71,6 +71,7 @@ def test_mock_is_flagged_and_still_judged() -> None:
         (50_000, 3600, False),
         (50_000, 60, True),  # 3,000 km/h
         (50_000, -60, True),  # the same jump, events in the other order
+        (50_000, -3600, False),  # an honest drive whose events came in the other order
         (40, 0, False),  # two fixes of one moment, apart by less than their accuracies
         (5000, 0, True),
     ),

@@ -58,10 +58,17 @@ def test_the_actor_is_the_principal() -> None:
     """The journal would name someone else."""
     who = principal(Role.SUPERVISOR)
     actor = who.actor()
-    assert (actor.user_id, actor.role, actor.locale, actor.device_id) == (who.user_id, "supervisor", "zh", None)
+    assert (actor.user_id, actor.role, actor.locale, actor.device_id) == (
+        who.user_id,
+        "supervisor",
+        "zh",
+        None,
+    )
 
 
-@pytest.mark.parametrize("text", ("", "a@", "@b", "a b@c.de", "a@b@c", "a@b\x00.de", "a@b\ud800.de", "a@" + "b" * 260))
+@pytest.mark.parametrize(
+    "text", ("", "a@", "@b", "a b@c.de", "a@b@c", "a@b\x00.de", "a@b\ud800.de", "a@" + "b" * 260)
+)
 def test_what_is_no_address_is_refused(text: str) -> None:
     """A mail to nowhere, or a text that PostgreSQL refuses with an internal fault."""
     with pytest.raises(BadField) as caught:
@@ -109,7 +116,9 @@ def test_addresses_are_counted_by_network(address: str, counted_as: str) -> None
     assert network(address) == counted_as
 
 
-@pytest.mark.parametrize("text", ("", "x", "a.b", "A" * 22 + "." + "b" * 42, "A" * 22 + "." + "ü" * 43, "\x00"))
+@pytest.mark.parametrize(
+    "text", ("", "x", "a.b", "A" * 22 + "." + "b" * 42, "A" * 22 + "." + "ü" * 43, "\x00")
+)
 def test_what_is_no_refresh_token_is_refused(text: str) -> None:
     """It must end in a refusal and not in an internal fault."""
     with pytest.raises(RefreshTokenInvalid):

@@ -495,6 +495,16 @@ def test_booking_is_the_same_as_building_anew(wanted: Need, candidates: list[Can
     )
 
 
+def test_a_day_that_is_booked_full_is_full() -> None:
+    """The free stretch that a booking used up must be gone: left standing, it is given to a second customer."""
+    roster = Roster([engineer(position=SITE)])
+    assert pick(need(), roster).best == "a"
+    roster.book("a", Busy(at(8), at(17), SITE))
+    result = pick(need(), roster)
+    assert result.best is None
+    assert result.out_counts == {ReasonCode.SHIFT_FULL: 1}
+
+
 def test_ten_thousand_engineers_are_one_pass() -> None:
     """Among 10,000 the answer is the same as among the few who matter: no shortcut may lose the best."""
     seed = random.Random(7)

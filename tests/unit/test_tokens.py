@@ -32,7 +32,9 @@ def read(token: str, n: int) -> dict[str, Any]:
     return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))  # type: ignore[no-any-return]
 
 
-def signed(header: dict[str, Any], claims: Any, *, key: bytes | None = None, digest: Any = hashlib.sha256) -> str:
+def signed(
+    header: dict[str, Any], claims: Any, *, key: bytes | None = None, digest: Any = hashlib.sha256
+) -> str:
     """A token as someone would make it who holds our own key, so that only the tested flaw is at fault."""
     text = f"{part(header)}.{part(claims)}"
     mac = hmac.new(key or derive(SECRET, "access-token"), text.encode(), digest).digest()
@@ -130,7 +132,9 @@ def test_the_secret_can_be_replaced_without_signing_everyone_out() -> None:
 
 def test_keys_of_different_purposes_differ() -> None:
     """A value shown to a client must never be the key of something else."""
-    made = {derive(SECRET, purpose) for purpose in ("access-token", "refresh-successor", "throttle-login-account")}
+    made = {
+        derive(SECRET, purpose) for purpose in ("access-token", "refresh-successor", "throttle-login-account")
+    }
     assert len(made) == 3
     assert issuer().digest("a", "b", "c") != issuer().digest("a", "bc")
 

@@ -13,10 +13,12 @@ from litestar import MediaType, Request, Response, post
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta
 
+from callout_backend.doors.bodies import read_json
 from callout_backend.doors.identity import principal_of
 from callout_orders import intake, reading
+from callout_orders.checks import FieldRefused
 from callout_people.principals import Principal, Role, require
-from callout_store.errors import BadField, NotFound
+from callout_store.errors import NotFound
 from callout_store.work import Database, Work
 
 BODY_BYTES_MAX = 64_000
@@ -51,7 +53,7 @@ async def create_work_order(request: Request[Any, Any, Any]) -> Response[dict[st
     """201 `{"id","number","existing":false}`, or 200 with `existing: true` where a reference was known."""
     principal = await principal_of(request)
     require(principal, Role.ADMIN, Role.DISPATCHER, Role.CUSTOMER_CONTACT, what="create work orders")
-    body = msgspec.json.decode(await request.body(), type=WorkOrderRequest)
+    body = await read_json(request, WorkOrderRequest)
 
     async def act(work: Work) -> intake.OrderRef:
         customer_id, contact_id = await _who_orders(work, principal, body)
@@ -86,7 +88,7 @@ async def _who_orders(work: Work, principal: Principal, body: WorkOrderRequest) 
     """Customer and contact of the order. A customer's contact orders for their own customer, whatever the body says."""
     if principal.role != Role.CUSTOMER_CONTACT:
         if body.customer_id is None:
-            raise BadField(path="customerId", why="it is missing")
+            raise FieldRefused("customerId", "missing")
         return body.customer_id, body.contact_id
     (own,) = await reading.contacts_by_user_ids(work, [principal.user_id])
     for contact in own:

@@ -5,14 +5,13 @@ route's template is logged), of the Referer (no-referrer) and of caches (no-stor
 so that a mail scanner that opens the link consumes nothing.
 """
 
-from http import HTTPStatus
 from typing import Any
 
-import msgspec
 import structlog
 from litestar import MediaType, Request, Response, get, post
 from litestar.types import ControllerRouterHandler
 
+from callout_backend.doors.bodies import read_json
 from callout_backend.problems import (
     current_request_id,
     locale_of,
@@ -71,7 +70,7 @@ async def show(request: AnyRequest) -> Response[str]:
             view = await signoff.open_link(work, token)
         _refuse_closed(view)
         locale = _locale(request, view.locale)
-        return _html(form_page(view, locale=locale), HTTPStatus.OK, locale)
+        return _html(form_page(view, locale=locale), 200, locale)
     except Exception as exc:
         return _refused(request, exc, view)
 
@@ -86,7 +85,7 @@ async def sign(request: AnyRequest) -> Response[Any]:
     try:
         token: str = request.path_params["token"]
         org_id = signoff.organisation_of(token)
-        given = _read_json(await request.body()) if as_json else _read_form(await request.form())
+        given = await read_json(request, SignOff) if as_json else _read_form(await request.form())
 
         async def act(work: Work) -> Consumed:
             consumed = await signoff.consume(work, token, given)
@@ -119,7 +118,7 @@ async def sign(request: AnyRequest) -> Response[Any]:
             media_type=MediaType.JSON,
         )
     locale = _locale(request, None)
-    return _html(signed_page(consumed.decision, locale=locale), HTTPStatus.OK, locale)
+    return _html(signed_page(consumed.decision, locale=locale), 200, locale)
 
 
 def _database(request: AnyRequest) -> Database:
@@ -131,10 +130,6 @@ def _refuse_closed(view: LinkView) -> None:
     for refusal, state in _STATES.items():
         if view.state == state:
             raise refusal()
-
-
-def _read_json(body: bytes) -> SignOff:
-    return msgspec.json.decode(body, type=SignOff)
 
 
 def _read_form(form: Any) -> SignOff:
@@ -161,12 +156,7 @@ def _refusal(request: AnyRequest, exc: Exception) -> Refusal:
 def _refused(request: AnyRequest, exc: Exception, view: LinkView | None) -> Response[str]:
     refusal = _refusal(request, exc)
     locale = _locale(request, view.locale if view is not None else None)
-    page = closed_page(
-        _STATES.get(type(refusal), "refused"),
-        refusal,
-        locale=locale,
-        used_at=view.used_at if view is not None else None,
-    )
+    page = closed_page(_STATES.get(type(refusal), "refused"), refusal, locale=locale, view=view)
     return _html(page, refusal.status, locale)
 
 

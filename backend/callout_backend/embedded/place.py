@@ -85,29 +85,46 @@ def find_place(data: Path, *, server_user: str | None = None) -> Place:
     return Place(home, identity, (note,))
 
 
-def programs(source: Path, probe: str, identity: Identity | None) -> Path:
+def programs(source: Path, probes: tuple[str, ...], identity: Identity | None) -> Path:
     """The folder of programs that the servers' user can run: `source` itself, or a copy where it is out of reach.
 
-    `probe` is the path of one program inside `source`, tried with --version.
+    `source` lies in a package of site-packages, `probes` are programs in it, tried with --version. The programs
+    find the wheel's own libraries beside the package, relative to themselves, so the copy keeps that layout.
     """
-    if identity is None or _runs(source / probe, identity):
+    if identity is None or all(_runs(source / probe, identity) for probe in probes):
         return source
-    seen = (source / probe).stat()
-    mark = hashlib.sha256(f"{source}|{probe}|{seen.st_size}|{seen.st_mtime_ns}".encode()).hexdigest()[:16]
+    site, package = _package_of(source)
+    seen = (source / probes[0]).stat()
+    mark = hashlib.sha256(f"{source}|{seen.st_size}|{seen.st_mtime_ns}".encode()).hexdigest()[:16]
     target = _shared_place() / "programs" / mark
     if not target.exists():
         make_folder(target.parent, 0o755)
         # Complete or absent: a copy cut short must not be taken for a whole one by the next start.
         half = target.with_name(f"{mark}.{secrets.token_hex(4)}")
-        shutil.copytree(source, half, symlinks=True)
+        shutil.copytree(source, half / source.relative_to(site), symlinks=True)
+        libraries = site / f"{package}.libs"
+        if libraries.is_dir():
+            shutil.copytree(libraries, half / libraries.name, symlinks=True)
         _open_for_reading(half)
         try:
             half.rename(target)
         except OSError:
             shutil.rmtree(half, ignore_errors=True)
-    if not _runs(target / probe, identity):
-        raise EmbeddedError(f"The user {identity.name} cannot run {target / probe} (is it mounted noexec?).")
-    return target
+    copied = target / source.relative_to(site)
+    for probe in probes:
+        if not _runs(copied / probe, identity):
+            raise EmbeddedError(
+                f"The user {identity.name} cannot run {copied / probe} (is it mounted noexec?)."
+            )
+    return copied
+
+
+def _package_of(source: Path) -> tuple[Path, str]:
+    """The folder that holds the package which `source` lies in, and the package's name."""
+    package = source
+    while not (package / "__init__.py").exists() and package != package.parent:
+        package = package.parent
+    return package.parent, package.name
 
 
 def unprivileged(wanted: str | None) -> Identity:

@@ -227,7 +227,7 @@ class Postgres:
         options = _options(
             {**SETTINGS, **durable, "port": str(port), "hba_file": str(self.folder / "pg_hba.conf")}
         )
-        argv = [self._program("postgres"), "-D", self.folder, *options]
+        argv = [str(self._program("postgres")), "-D", str(self.folder), *options]
         self.process = launch(
             argv, folder=self.folder, log=self.log, user=self.place.user, env=bare_environment()
         )
@@ -291,7 +291,7 @@ def _find_programs(folder: Path, place: Place) -> Path:
             f"{folder} was made by PostgreSQL {major}; this installation carries {sorted(versions)}. Dump it with"
             f" PostgreSQL {major}, or choose another CALLOUT_DATA folder."
         )
-    return programs(versions[major], "bin/postgres", place.identity) / "bin"
+    return programs(versions[major], ("bin/postgres", "bin/initdb"), place.identity) / "bin"
 
 
 def _carried_versions() -> dict[int, Path]:

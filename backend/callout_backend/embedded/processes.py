@@ -15,6 +15,7 @@ import psutil
 LOOPBACK = "127.0.0.1"
 POLL_S = 0.02
 LOG_TAIL_LINES = 12
+LOG_TAIL_BYTES = 16_384
 KILL: tuple[tuple[signal.Signals, float], ...] = ((signal.SIGKILL, 10.0),)
 
 
@@ -97,7 +98,7 @@ def end(processes: Iterable[psutil.Process], steps: Sequence[tuple[signal.Signal
 
 
 def launch(
-    argv: Sequence[str | Path],
+    argv: Sequence[str],
     *,
     folder: Path,
     log: Path,
@@ -108,7 +109,7 @@ def launch(
     """Start a server in a session of its own, so that Ctrl-C in the terminal reaches us and not it."""
     with log.open("ab") as out:
         return subprocess.Popen(
-            [str(part) for part in argv],
+            list(argv),
             cwd=folder,
             stdin=stdin,
             stdout=out,
@@ -132,10 +133,12 @@ def bare_environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C", "TZ": "UTC"}
 
 
-def tail(log: Path) -> str:
-    """The last lines of a log, for an error message."""
+def tail(log: Path, *, since: int = 0) -> str:
+    """The last lines of a log, for an error message; of what was written after byte `since` only."""
     try:
-        lines = log.read_text("utf-8", errors="replace").splitlines()
+        with log.open("rb") as kept:
+            kept.seek(max(since, kept.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            lines = kept.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return ""
     return "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])

@@ -81,8 +81,9 @@ class Redis:
         return self.port
 
     def _start_on(self, port: int) -> bool:
+        mark = self.log.stat().st_size if self.log.exists() else 0
         self.process = launch(
-            [_find_program(self.place), "-"],
+            [str(_find_program(self.place)), "-"],
             folder=self.folder,
             log=self.log,
             user=self.place.user,
@@ -103,7 +104,7 @@ class Redis:
                 return True
             self.stop()
         self.process = None
-        if "Address already in use" in tail(self.log):
+        if "Address already in use" in tail(self.log, since=mark):
             return False
         raise EmbeddedError(f"Redis ended while starting. The end of {self.log}:\n{tail(self.log)}")
 
@@ -148,7 +149,7 @@ def _find_program(place: Place) -> Path:
     if spec is not None and spec.origin is not None:
         source = Path(spec.origin).parent
         if (source / "bin" / "redis-server").exists():
-            return programs(source / "bin", "redis-server", place.identity) / "redis-server"
+            return programs(source / "bin", ("redis-server",), place.identity) / "redis-server"
     found = shutil.which("redis-server")
     if found is None:
         raise EmbeddedError("There is no redis-server: run `make env`, install Redis, or set REDIS_URL.")

@@ -12,6 +12,7 @@
 import email.utils
 import hashlib
 import hmac
+import ssl
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -40,11 +41,21 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
 class WebhookHandler:
     """The handler of the channel `webhook`. One HTTP client for the worker's life."""
 
-    def __init__(self, *, private_allowed: bool = False, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        *,
+        private_allowed: bool = False,
+        timeout_s: float = TIMEOUT_S,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.private_allowed = private_allowed
         # No proxy from the environment: it would resolve the name again, on its own terms.
         self.client = httpx.AsyncClient(
-            timeout=timeout_s, follow_redirects=False, trust_env=False, headers={"User-Agent": "Callout"}
+            timeout=timeout_s,
+            follow_redirects=False,
+            trust_env=False,
+            verify=tls or ssl.create_default_context(),
+            headers={"User-Agent": "Callout"},
         )
 
     async def close(self) -> None:

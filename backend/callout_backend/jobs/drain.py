@@ -125,6 +125,8 @@ class Drainer:
         reference: str | None = None
         fault: Exception | None = None
         try:
+            if item.attempt > outbox.ATTEMPTS_MAX:
+                raise Hopeless("the workers that tried it all died")
             handler = self.handlers.get(item.channel)
             if handler is None:
                 raise Hopeless(f"no handler for the channel {item.channel!r}")

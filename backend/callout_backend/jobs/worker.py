@@ -43,7 +43,7 @@ class Pace:
     pump_s: float = 0.5
     poll_s: float = 0.1
     patience_s: float = 10.0
-    """How long rows may be due with nobody draining before the pump does it: Redis or arq is away."""
+    """How long rows may be due undrained, or Redis refuse, before the pump drains by itself."""
     grace_s: float = 10.0
     lease_s: float = outbox.LEASE_S
     deadline_s: float = outbox.HANDLER_DEADLINE_S
@@ -159,6 +159,7 @@ async def _pump(db: Database, drainer: Drainer, redis_url: str | None, queue: st
     """Cover for lost wake-ups: wake arq when rows are due, and drain here when that has not helped for a while."""
     redis = None if redis_url is None else connect(redis_url, queue)
     due_since: float | None = None
+    refused_since: float | None = None
     try:
         while True:
             await asyncio.sleep(pace.pump_s)
@@ -170,11 +171,17 @@ async def _pump(db: Database, drainer: Drainer, redis_url: str | None, queue: st
             if next_s != 0 or not drainer.idle:
                 due_since = None
                 continue
-            due_since = due_since if due_since is not None else time.monotonic()
-            if redis is None or time.monotonic() - due_since >= pace.patience_s:
+            now = time.monotonic()
+            due_since = now if due_since is None else due_since
+            if redis is None or now - due_since >= pace.patience_s:
                 drainer.wake()
+            elif await wake(redis):
+                refused_since = None
             else:
-                await wake(redis)
+                # Once Redis is known to be away, what falls due later does not wait for the same patience again.
+                refused_since = now if refused_since is None else refused_since
+                if now - refused_since >= pace.patience_s:
+                    drainer.wake()
     finally:
         if redis is not None:
             await disconnect(redis)

@@ -32,7 +32,11 @@ PACKAGES = (
     Package(
         "graphiql@3.8.3",
         "sha512-cuPDYtXVKV86Pu5PHBX642Odi/uVEE2y1Jxq5rGO/Qy1G2lRp7ZZ7a/T30RzxhuLSWo9zUbzq0P3U49//H0Ugw==",
-        {"graphiql.min.js": "graphiql.min.js", "graphiql.min.css": "graphiql.min.css", "LICENSE": "LICENSE.graphiql"},
+        {
+            "graphiql.min.js": "graphiql.min.js",
+            "graphiql.min.css": "graphiql.min.css",
+            "LICENSE": "LICENSE.graphiql",
+        },
     ),
     Package(
         "react@18.3.1",
@@ -45,8 +49,8 @@ PACKAGES = (
         {"umd/react-dom.production.min.js": "react-dom.production.min.js", "LICENSE": "LICENSE.react-dom"},
     ),
 )
-NOTICE = """The files in this folder, but for graphiql.html, page.css and page.js, come from these npm packages, unchanged
-but for the line that names a source map. Each is under the licence in the file LICENSE.<package>.
+NOTICE = """The files in this folder, but for graphiql.html, page.css and page.js, come from these npm packages,
+unchanged but for the line that names a source map. Each is under the licence in the file LICENSE.<package>.
 
 {packages}
 
@@ -79,7 +83,9 @@ def copy(package: Package, archive: Path) -> None:
                 raise SystemExit(f"{package.spec} holds no {inside}")
             lines = member.read().splitlines(keepends=True)
             # Source maps are not packaged, and a browser's tools would ask for them.
-            (TARGET / name).write_bytes(b"".join(line for line in lines if b"sourceMappingURL=" not in line[:200]))
+            (TARGET / name).write_bytes(
+                b"".join(line for line in lines if b"sourceMappingURL=" not in line[:200])
+            )
 
 
 def main() -> int:

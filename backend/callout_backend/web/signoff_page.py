@@ -36,9 +36,17 @@ def signed_page(decision: str, *, locale: str) -> str:
     return _render("signed", locale, decision=decision)
 
 
-def closed_page(state: str, refusal: Refusal, *, locale: str, used_at: datetime | None = None) -> str:
+def closed_page(state: str, refusal: Refusal, *, locale: str, view: LinkView | None = None) -> str:
     """A page that says why nothing can be signed: `state` is used, expired, unknown or refused."""
-    return _render("closed", locale, state=state, refusal=refusal, used_at=used_at, zone=ZoneInfo("UTC"))
+    summary = (view.summary if view is not None else None) or {}
+    return _render(
+        "closed",
+        locale,
+        state=state,
+        refusal=refusal,
+        used_at=view.used_at if view is not None else None,
+        zone=_zone(summary.get("timeZone")),
+    )
 
 
 def both(texts: dict[str, str], locale: str) -> Markup:

@@ -48,6 +48,7 @@
   let shown = null;
 
   box.hidden = false;
+  $("no-script").hidden = true;
 
   function message(key) {
     return document.querySelector(`[data-message="${key}"] [data-en]`).dataset[locale];
@@ -169,6 +170,8 @@
   }
 
   function keep() {
+    // A complaint about a missing entry is answered by any entry; a failed sending stays on show.
+    if (shown?.startsWith("need_")) quiet();
     try {
       const draft = { ...entered(), reason: form.elements.reason.value, strokes, typed: $("typed").checked };
       sessionStorage.setItem(draftKey, JSON.stringify(draft));

@@ -1,0 +1,210 @@
+"""Mutations of the service desk."""
+
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import strawberry
+
+from callout_dispatch import assign
+from callout_graphql.types_desk import (
+    Asset,
+    Contact,
+    Customer,
+    Info,
+    Part,
+    Site,
+    WorkOrder,
+)
+from callout_orders import customers, intake, orders
+from callout_store.errors import BadField, NotFound
+from callout_store.work import Work
+
+T = TypeVar("T")
+
+
+@strawberry.input
+class CreateCustomer:
+    """`number` is the customer's own in this organisation; `tier`: standard, silver, gold."""
+
+    number: str
+    name: str
+    tier: str = "standard"
+
+
+@strawberry.input
+class CreateContact:
+    """`phone` in any spelling; `phoneRegion` (such as CN or US) is used where it has no country code."""
+
+    customer_id: UUID
+    name: str
+    phone: str | None = None
+    email: str | None = None
+    locale: str = "en"
+    user_id: UUID | None = None
+    phone_region: str = "CN"
+
+
+@strawberry.input
+class CreateSite:
+    """`lat` and `lng` in WGS-84 degrees, both or neither; the radius in metres counts as being there."""
+
+    customer_id: UUID
+    name: str
+    address: str
+    lat: float | None = None
+    lng: float | None = None
+    geofence_radius_m: int = 150
+
+
+@strawberry.input
+class CreateAsset:
+    """A machine; its serial is unique in the organisation."""
+
+    site_id: UUID
+    serial: str
+    model: str
+    name: str
+
+
+@strawberry.input
+class CreatePart:
+    """A spare part; its code is unique in the organisation."""
+
+    code: str
+    name: str
+    unit: str = "piece"
+
+
+@strawberry.input
+class SkillNeed:
+    """A skill by its code, with the level needed, 1 to 5."""
+
+    skill: str
+    level: int
+
+
+@strawberry.input
+class Reference:
+    """The order's id in another system. Sending the same one again answers with the order that exists."""
+
+    system: str
+    reference: str
+
+
+@strawberry.input
+class CreateWorkOrder:
+    """An order. `priority`: P0, P1, P2; `kind`: service, repair, after_sales, production, general; `channel`: web_form,
+    hotline, app, chat, email, api; `durationMinutes`: expected work on site, 5 to 1440."""
+
+    customer_id: UUID
+    site_id: UUID
+    priority: str
+    kind: str
+    description: str
+    channel: str
+    contact_id: UUID | None = None
+    asset_id: UUID | None = None
+    skills: list[SkillNeed] = strawberry.field(default_factory=list)
+    duration_minutes: int = 60
+    references: list[Reference] = strawberry.field(default_factory=list)
+    reported_at: datetime | None = None
+
+
+def there(found: T | None, entity: str) -> T:
+    """What was just written, read back."""
+    if found is None:
+        raise NotFound(entity=entity)
+    return found
+
+
+@strawberry.type
+class DeskMutations:
+    """What the service desk may do."""
+
+    @strawberry.mutation
+    async def create_customer(self, info: Info, input: CreateCustomer) -> Customer:
+        """Make a customer."""
+        id_ = await info.context.run(
+            lambda work: customers.create_customer(work, customers.NewCustomer(**vars(input)))
+        )
+        return there(await info.context.loaders.customers.load(id_), "customer")
+
+    @strawberry.mutation
+    async def create_contact(self, info: Info, input: CreateContact) -> Contact:
+        """Make a contact of a customer."""
+        id_ = await info.context.run(
+            lambda work: customers.create_contact(work, customers.NewContact(**vars(input)))
+        )
+        return there(await info.context.loaders.contacts.load(id_), "contact")
+
+    @strawberry.mutation
+    async def create_site(self, info: Info, input: CreateSite) -> Site:
+        """Make a site of a customer."""
+        id_ = await info.context.run(
+            lambda work: customers.create_site(work, customers.NewSite(**vars(input)))
+        )
+        return there(await info.context.loaders.sites.load(id_), "site")
+
+    @strawberry.mutation
+    async def create_asset(self, info: Info, input: CreateAsset) -> Asset:
+        """Make a machine on a site."""
+        id_ = await info.context.run(
+            lambda work: customers.create_asset(work, customers.NewAsset(**vars(input)))
+        )
+        return there(await info.context.loaders.assets.load(id_), "asset")
+
+    @strawberry.mutation
+    async def create_part(self, info: Info, input: CreatePart) -> Part:
+        """Make a part of the catalogue; all phones get it."""
+        id_ = await info.context.run(
+            lambda work: customers.create_part(work, customers.NewPart(**vars(input)))
+        )
+        return there(await info.context.loaders.parts.load(id_), "part")
+
+    @strawberry.mutation
+    async def create_work_order(self, info: Info, input: CreateWorkOrder) -> WorkOrder:
+        """Take in an order; the same external reference again answers with the order that exists."""
+        skills = {need.skill: need.level for need in input.skills}
+        if len(skills) < len(input.skills):
+            raise BadField(path="input.skills", why="a skill comes twice")
+        values: dict[str, Any] = {
+            **vars(input),
+            "skills": skills,
+            "references": tuple((r.system, r.reference) for r in input.references),
+        }
+        made = await info.context.run(lambda work: intake.create_order(work, intake.NewOrder(**values)))
+        return await _order(info, made.id)
+
+    @strawberry.mutation
+    async def cancel_work_order(
+        self, info: Info, id: UUID, reason: str, revision: int | None = None
+    ) -> WorkOrder:
+        """Call an order off, with all its visits that have not ended."""
+
+        async def act(work: Work) -> None:
+            # The order first: it is locked before its visits wherever both are, and a wrong revision stops all.
+            await orders.cancel_order(work, id, reason, revision)
+            await assign.cancel_visits_of_order(work, id, reason)
+
+        await info.context.run(act)
+        return await _order(info, id)
+
+    @strawberry.mutation
+    async def close_work_order(self, info: Info, id: UUID, revision: int | None = None) -> WorkOrder:
+        """Close a completed order after its sign-off."""
+        await info.context.run(lambda work: orders.close_order(work, id, revision))
+        return await _order(info, id)
+
+    @strawberry.mutation
+    async def change_priority(
+        self, info: Info, id: UUID, priority: str, reason: str = "", revision: int | None = None
+    ) -> WorkOrder:
+        """Change the priority, and with it what is due when."""
+        await info.context.run(lambda work: orders.change_priority(work, id, priority, reason, revision))
+        return await _order(info, id)
+
+
+async def _order(info: Info, id_: UUID) -> WorkOrder:
+    info.context.loaders.forget()
+    return there(await info.context.loaders.orders.load(id_), "work order")

@@ -1,0 +1,129 @@
+"""Who may use which field: one table. A root field that is not in it keeps the schema from being built.
+
+`IN_SIGHT` fields are for everybody who has signed in: they show what `sight.py` lets the caller see. Everything else is
+held to a right of `callout_people.principals`.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
+
+from callout_graphql.context import Context
+from callout_people.principals import RIGHTS, Right, Role
+from callout_store.errors import NotAllowed
+
+IN_SIGHT: Final = frozenset(Role)
+STAFF: Final = frozenset(Role) - {Role.CUSTOMER_CONTACT}
+
+FIELDS: Final[dict[str, Right | frozenset[Role]]] = {
+    "Query.viewer": IN_SIGHT,
+    "Query.pull": Right.SYNC,
+    "Query.order": IN_SIGHT,
+    "Query.orders": IN_SIGHT,
+    "Query.visit": IN_SIGHT,
+    "Query.visits": IN_SIGHT,
+    "Query.board": Right.BOARD_READ,
+    "Query.proposeEngineers": Right.VISITS_ASSIGN,
+    "Query.engineer": Right.ENGINEERS_READ,
+    "Query.engineers": Right.ENGINEERS_READ,
+    "Query.skills": STAFF,
+    "Query.customer": Right.CUSTOMERS_READ,
+    "Query.site": Right.CUSTOMERS_READ,
+    "Query.parts": STAFF,
+    "Query.users": Right.USERS_READ,
+    "Query.devices": Right.DEVICES_READ,
+    "Query.quarantined": Right.VISITS_READ,
+    "Query.deadLetters": Right.ORGANISATION_MANAGE,
+    "Mutation.push": Right.SYNC,
+    "Mutation.createCustomer": Right.CUSTOMERS_MANAGE,
+    "Mutation.createContact": Right.CUSTOMERS_MANAGE,
+    "Mutation.createSite": Right.CUSTOMERS_MANAGE,
+    "Mutation.createAsset": Right.CUSTOMERS_MANAGE,
+    "Mutation.createPart": Right.STOCK_MANAGE,
+    "Mutation.createWorkOrder": Right.ORDERS_MANAGE,
+    "Mutation.cancelWorkOrder": Right.ORDERS_MANAGE,
+    "Mutation.closeWorkOrder": Right.ORDERS_MANAGE,
+    "Mutation.changePriority": Right.ORDERS_MANAGE,
+    "Mutation.dispatchWorkOrder": Right.VISITS_ASSIGN,
+    "Mutation.assignWorkOrder": Right.VISITS_ASSIGN,
+    "Mutation.reassignVisit": Right.VISITS_ASSIGN,
+    "Mutation.moveVisit": Right.VISITS_ASSIGN,
+    "Mutation.dispatchVisit": Right.VISITS_ASSIGN,
+    "Mutation.cancelVisit": Right.VISITS_ASSIGN,
+    "Mutation.dispatchDay": Right.VISITS_ASSIGN,
+    "Mutation.createSignOffLink": Right.SIGN_OFF_LINK,
+    "Mutation.createEnrolmentCode": Right.DEVICES_ENROL,
+    "Mutation.revokeDevice": Right.DEVICES_REVOKE,
+    "Mutation.setAbsence": Right.ENGINEERS_MANAGE,
+    "Mutation.quarantineRetry": Right.QUARANTINE_SETTLE,
+    "Mutation.quarantineDismiss": Right.QUARANTINE_SETTLE,
+    "Mutation.replayDeadLetters": Right.ORGANISATION_MANAGE,
+    "Subscription.changed": STAFF,
+    # Below the roots: what is not for everybody who may see the row it stands in.
+    "WorkOrder.decisions": Right.VISITS_READ,
+    "WorkOrder.timeline": Right.ORDERS_READ,
+    "Visit.events": STAFF,
+    "Customer.contacts": Right.CUSTOMERS_READ,
+    "Site.assets": STAFF,
+    "Engineer.home": Right.ENGINEERS_READ,
+    "Engineer.position": Right.ENGINEERS_READ,
+    "Engineer.stock": STAFF,
+    "Engineer.skills": STAFF,
+    "Engineer.lastSeenAt": STAFF,
+    "Engineer.online": STAFF,
+}
+
+Resolver = Callable[..., Any]
+
+
+def guard_fields(schema: GraphQLSchema) -> None:
+    """Put the table's check before the resolvers it names. Raises LookupError for a root field without a row, and for a
+    row without a field."""
+    left = dict(FIELDS)
+    for root in (schema.query_type, schema.mutation_type, schema.subscription_type):
+        for name in root.fields if root is not None else ():
+            if f"{root}.{name}" not in FIELDS:
+                raise LookupError(f"{root}.{name} has no row in rights.FIELDS")
+    for type_ in schema.type_map.values():
+        if not isinstance(type_, GraphQLObjectType):
+            continue
+        for name, field in type_.fields.items():
+            rule = left.pop(f"{type_.name}.{name}", None)
+            if rule is not None:
+                _guard(field, f"{type_.name}.{name}", rule)
+    if left:
+        raise LookupError(f"rights.FIELDS names fields that are not there: {', '.join(left)}")
+
+
+def may(context: Context, name: str, rule: Right | frozenset[Role]) -> None:
+    """Refuse unless the caller's role is among those of the rule."""
+    roles = RIGHTS[rule] if isinstance(rule, Right) else rule
+    who = context.who
+    if who.role not in roles:
+        raise NotAllowed(role=who.role.value, what=rule.value if isinstance(rule, Right) else name)
+
+
+def _guard(field: GraphQLField, name: str, rule: Right | frozenset[Role]) -> None:
+    if field.subscribe is not None:
+        field.subscribe = _checked(field.subscribe, name, rule)
+    elif field.resolve is not None:
+        field.resolve = _checked(field.resolve, name, rule)
+
+
+def _checked(resolve: Resolver, name: str, rule: Right | frozenset[Role]) -> Resolver:
+    if inspect.iscoroutinefunction(resolve):
+
+        async def checked_async(source: Any, info: Any, **arguments: Any) -> Any:
+            may(info.context, name, rule)
+            found: Awaitable[Any] = resolve(source, info, **arguments)
+            return await found
+
+        return checked_async
+
+    def checked(source: Any, info: Any, **arguments: Any) -> Any:
+        may(info.context, name, rule)
+        return resolve(source, info, **arguments)
+
+    return checked

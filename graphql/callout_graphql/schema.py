@@ -1,0 +1,59 @@
+"""The schema, built once a process, and the engine that runs it."""
+
+import inspect
+from functools import cache
+
+import strawberry
+from graphql import GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema
+from strawberry.extensions import MaskErrors
+from strawberry.schema.config import StrawberryConfig
+
+from callout_graphql.execution import Engine
+from callout_graphql.mutations_desk import DeskMutations
+from callout_graphql.mutations_dispatch import DispatchMutations
+from callout_graphql.queries import Query
+from callout_graphql.rights import guard_fields
+from callout_graphql.scalars import SCALARS
+from callout_graphql.subscriptions import Subscription
+
+
+@strawberry.type
+class Mutation(DeskMutations, DispatchMutations):
+    """What may be changed."""
+
+
+def describe(schema: GraphQLSchema) -> None:
+    """Let the docstrings be the descriptions that clients and GraphiQL show."""
+    for type_ in schema.type_map.values():
+        definition = type_.extensions.get("strawberry-definition")
+        origin = getattr(definition, "origin", None)
+        if not isinstance(type_, GraphQLObjectType | GraphQLInputObjectType) or origin is None:
+            continue
+        type_.description = type_.description or inspect.cleandoc(origin.__doc__ or "")
+        for field in type_.fields.values():
+            of_field = field.extensions.get("strawberry-definition")
+            resolver = getattr(getattr(of_field, "base_resolver", None), "wrapped_func", None)
+            if resolver is not None and resolver.__doc__:
+                field.description = field.description or inspect.cleandoc(resolver.__doc__)
+
+
+@cache
+def schema() -> strawberry.Schema:
+    """The schema with the rights of its fields in place."""
+    built = strawberry.Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
+        # The engine masks by itself; this stands for whoever runs the schema without it.
+        extensions=[lambda: MaskErrors()],
+    )
+    guard_fields(built._schema)
+    describe(built._schema)
+    return built
+
+
+@cache
+def engine() -> Engine:
+    """The engine of this process."""
+    return Engine(schema())
