@@ -6,7 +6,7 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -125,7 +125,13 @@ def demo(
     from callout_backend.house import answers, keep_house, servers_for
 
     settings = Settings.from_env()
-    given = {"seed": seed, "orders": orders, "engineers": engineers, "speed": speed, "json": json}
+    given: dict[str, Any] = {
+        "seed": seed,
+        "orders": orders,
+        "engineers": engineers,
+        "speed": speed,
+        "json": json,
+    }
     chosen = {name: value for name, value in given.items() if value is not None}
     if not answers(settings):
         arguments = [part for name, value in chosen.items() for part in (f"--{name}", str(value))]
@@ -136,8 +142,7 @@ def demo(
     _end_tidily()
     with servers_for(settings) as full:
         logs.configure("console" if full.log_format == "console" else "json", level="WARNING")
-        code: int = asyncio.run(play(full, **chosen))
-        return code
+        return asyncio.run(play(full, **chosen))
 
 
 @app.command

@@ -39,7 +39,9 @@ class Refusal(Exception):
         if self.path is not None:
             out["path"] = self.path
         if self.details:
-            out["details"] = {k: v if isinstance(v, int | float | bool) else str(v) for k, v in self.details.items()}
+            out["details"] = {
+                k: v if isinstance(v, int | float | bool) else str(v) for k, v in self.details.items()
+            }
         return out
 
 
@@ -281,5 +283,4 @@ class SignOffLinkUsed(Refusal):
 
 def refusal_classes() -> Iterator[type[Refusal]]:
     """Every refusal there is, for the list in the contracts and for the test that codes are unique."""
-    for cls in Refusal.__subclasses__():
-        yield cls
+    yield from Refusal.__subclasses__()

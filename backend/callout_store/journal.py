@@ -37,21 +37,28 @@ async def write_many(work: Work, entries: Sequence[Entry]) -> None:
     """Write a batch of entries in one statement."""
     actor = work.actor
     lines = [(new_id(), entry) for entry in entries]
+    rows = [
+        {
+            "id": id_,
+            "at": entry.at or work.now,
+            "kind": entry.kind,
+            "entity": entry.entity,
+            "entity_id": entry.entity_id,
+            "order_id": entry.order_id,
+            "visit_id": entry.visit_id,
+            "data": entry.data,
+        }
+        for id_, entry in lines
+    ]
+    # One JSON text instead of typed arrays: the driver's encoding of those was the dearest part of a push.
     await work.execute(
         """
         insert into journal (id, at, kind, entity, entity_id, order_id, visit_id, actor_id, actor_role, device_id, data)
-        select i, a, k, e, ei, o, v, $9, $10, $11, d::jsonb
-        from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[], $8::text[])
-            as t(i, a, k, e, ei, o, v, d)
+        select id, at, kind, entity, entity_id, order_id, visit_id, $2, $3, $4, data
+        from json_to_recordset($1::text::json) as t(
+            id uuid, at timestamptz, kind text, entity text, entity_id uuid, order_id uuid, visit_id uuid, data jsonb)
         """,
-        [id_ for id_, _ in lines],
-        [e.at or work.now for e in entries],
-        [e.kind for e in entries],
-        [e.entity for e in entries],
-        [e.entity_id for e in entries],
-        [e.order_id for e in entries],
-        [e.visit_id for e in entries],
-        [msgspec.json.encode(e.data).decode() for e in entries],
+        msgspec.json.encode(rows).decode(),
         actor.user_id,
         actor.role,
         actor.device_id,

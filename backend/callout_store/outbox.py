@@ -140,7 +140,9 @@ async def fail(db: Database, item: Claimed, fault: BaseException) -> bool:
     error = f"{type(fault).__name__}: {fault}"[:ERROR_CHARS_MAX]
     if isinstance(fault, Hopeless) or item.attempt >= ATTEMPTS_MAX:
         return await _settle(db, item, state="dead", outcome="dead", error=error)
-    wait = fault.after_s if isinstance(fault, Retry) and fault.after_s is not None else backoff_s(item.attempt)
+    wait = (
+        fault.after_s if isinstance(fault, Retry) and fault.after_s is not None else backoff_s(item.attempt)
+    )
     return await _settle(db, item, state="ready", outcome="retry", error=error, wait_s=wait)
 
 

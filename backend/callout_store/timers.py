@@ -115,10 +115,13 @@ async def clock_frozen(work: Work) -> bool:
     leapt = abs(row["skew_s"]) > LEAP_MAX_S
     if leapt:
         await work.execute(
-            "update clock_guard set frozen_until = now() + make_interval(secs => $1), looked_at = now()", FREEZE_S
+            "update clock_guard set frozen_until = now() + make_interval(secs => $1), looked_at = now()",
+            FREEZE_S,
         )
         return True
     if row["frozen"]:
         return True
-    await work.execute("update clock_guard set looked_at = now() where looked_at < now() - interval '10 seconds'")
+    await work.execute(
+        "update clock_guard set looked_at = now() where looked_at < now() - interval '10 seconds'"
+    )
     return False

@@ -101,7 +101,7 @@ class Work:
 
     async def fetchrow(self, sql: str, *args: Any) -> Record | None:
         """The first row or None."""
-        return await self.conn.fetchrow(sql, *args)  # type: ignore[no-any-return]
+        return await self.conn.fetchrow(sql, *args)
 
     async def fetchval(self, sql: str, *args: Any) -> Any:
         """The first column of the first row, or None."""
@@ -217,7 +217,7 @@ class Database:
         """
         with database_faults():
             async with self.engine.transaction() as tx:
-                conn = tx.connection  # type: ignore[attr-defined]
+                conn = tx.connection
                 await conn.execute(
                     "select set_config('callout.org', $1, true), set_config('callout.org_slug', $2, true)",
                     str(org_id) if org_id else "",
@@ -240,7 +240,7 @@ class Database:
         """One transaction across organisations, as the worker's role: it sees the outbox, timers and nothing else."""
         with database_faults():
             async with self.engine.transaction() as tx:
-                conn = tx.connection  # type: ignore[attr-defined]
+                conn = tx.connection
                 await conn.execute(f"set local role {WORKER_ROLE}")
                 work = Work(conn, None, SYSTEM, self.machine_clock.now())
                 yield work

@@ -10,7 +10,7 @@ validation.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from graphql import (
     DocumentNode,
@@ -28,9 +28,11 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
+    Visitor,
     get_named_type,
     is_list_type,
     is_non_null_type,
+    visit,
 )
 
 from callout_store.errors import QueryTooComplex
@@ -93,14 +95,14 @@ def measure(
     largest = _NOTHING
     for node in document.definitions:
         if isinstance(node, OperationDefinitionNode):
-            run.directives += len(node.directives or ())
-            run.directives += sum(len(v.directives or ()) for v in node.variable_definitions or ())
             root = schema.get_root_type(node.operation)
             largest = _larger(largest, run.selections(node.selection_set, root))
     # Fragments that nothing spreads are walked too: they are parsed and validated like all others.
     for name in run.fragments:
         run.fragment(name)
-    return Measured(largest, run.directives, run.introspects, tuple(sorted(run.page_variables)))
+    written = _Written()
+    visit(document, written)
+    return Measured(largest, written.directives, run.introspects, tuple(sorted(run.page_variables)))
 
 
 def check(measured: Measured, limits: Limits) -> None:
@@ -117,6 +119,15 @@ def check(measured: Measured, limits: Limits) -> None:
             raise QueryTooComplex(what=what, given=given, limit=limit)
 
 
+class _Written(Visitor):
+    """Counts the directives of a document as it is written."""
+
+    directives = 0
+
+    def enter_directive(self, *_: Any) -> None:
+        self.directives += 1
+
+
 class _Pass:
     def __init__(
         self, document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, object]
@@ -126,39 +137,38 @@ class _Pass:
         self.fragments: dict[str, FragmentDefinitionNode] = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
-        self.known: dict[str, Figures] = {}
-        self.directives = 0
+        self.known: dict[tuple[str, bool], Figures] = {}
         self.introspects = False
         self.page_variables: set[str] = set()
 
-    def fragment(self, name: str) -> Figures:
-        """The figures of a named fragment, walked at its first mention only."""
-        found = self.known.get(name)
+    def fragment(self, name: str, paged: bool = False) -> Figures:
+        """The figures of a named fragment, walked at its first mention only (once more where it stands in a page)."""
+        found = self.known.get((name, paged))
         if found is not None:
             return found
         node = self.fragments.get(name)
         if node is None:
             return _NOTHING
-        self.known[name] = _NOTHING  # what a fragment finds of itself while it is walked
-        self.directives += len(node.directives or ())
+        self.known[name, paged] = _NOTHING  # what a fragment finds of itself while it is walked
         on = self.schema.get_type(node.type_condition.name.value)
-        found = self.known[name] = self.selections(node.selection_set, on)
+        found = self.known[name, paged] = self.selections(node.selection_set, on, paged)
         return found
 
-    def selections(self, node: SelectionSetNode, on: GraphQLNamedType | None) -> Figures:
-        """The sum over a selection set (the maximum, for depth)."""
+    def selections(self, node: SelectionSetNode, on: GraphQLNamedType | None, paged: bool = False) -> Figures:
+        """The sum over a selection set (the maximum, for depth). `paged`: its lists' rows were counted above it, where
+        the page size stands."""
         depth = fields = aliases = cost = 0
         for selection in node.selections:
-            self.directives += len(selection.directives or ())
             if isinstance(selection, FieldNode):
-                part = self.field(selection, on)
+                part = self.field(selection, on, paged)
             elif isinstance(selection, FragmentSpreadNode):
-                part = self.fragment(selection.name.value)
+                part = self.fragment(selection.name.value, paged)
             elif isinstance(selection, InlineFragmentNode):
                 condition = selection.type_condition
                 part = self.selections(
                     selection.selection_set,
                     on if condition is None else self.schema.get_type(condition.name.value),
+                    paged,
                 )
             else:
                 continue
@@ -168,7 +178,7 @@ class _Pass:
             cost += part.cost
         return Figures(depth, min(fields, COUNT_MAX), min(aliases, COUNT_MAX), min(cost, COUNT_MAX))
 
-    def field(self, node: FieldNode, on: GraphQLNamedType | None) -> Figures:
+    def field(self, node: FieldNode, on: GraphQLNamedType | None, paged: bool) -> Figures:
         """One field and what is below it."""
         name = node.name.value
         if name in ("__schema", "__type"):
@@ -179,8 +189,12 @@ class _Pass:
         alias = 1 if node.alias else 0
         if node.selection_set is None:
             return Figures(1, 1, alias, 1)
-        below = self.selections(node.selection_set, get_named_type(known.type) if known else None)
-        times = self.times(node, known, on)
+        below = self.selections(
+            node.selection_set,
+            get_named_type(known.type) if known else None,
+            known is not None and PAGE_ARGUMENT in known.args,
+        )
+        times = self.times(node, known, paged)
         return Figures(
             below.depth + 1,
             below.fields + 1,
@@ -188,16 +202,14 @@ class _Pass:
             min(1 + times * below.cost, COUNT_MAX),
         )
 
-    def times(self, node: FieldNode, known: GraphQLField | None, on: GraphQLNamedType | None) -> int:
+    def times(self, node: FieldNode, known: GraphQLField | None, paged: bool) -> int:
         """How often what is below a field is to be expected."""
         if known is None:
             return 1
         page = known.args.get(PAGE_ARGUMENT)
         if page is None:
-            # The rows of a connection were counted where its page size stands.
-            in_connection = on is not None and on.name.endswith("Connection")
             bare = known.type.of_type if is_non_null_type(known.type) else known.type
-            return LIST_ASSUMED if is_list_type(bare) and not in_connection else 1
+            return LIST_ASSUMED if is_list_type(bare) and not paged else 1
         size: object = _default(page)
         for argument in node.arguments or ():
             if argument.name.value == PAGE_ARGUMENT:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from callout_graphql.refusals import (
+    IntrospectionClosed,
     NotAcceptable,
     OperationUnknown,
     QueryInvalid,
@@ -21,7 +22,9 @@ _SPECIFIC: Final = {
     "application/*": (PLAIN_JSON, 1),
     "*/*": (PLAIN_JSON, 0),
 }
-WELL_FORMED: Final = frozenset({QueryUnreadable, QueryInvalid, OperationUnknown, VariablesInvalid})
+WELL_FORMED: Final = frozenset(
+    {QueryUnreadable, QueryInvalid, OperationUnknown, VariablesInvalid, IntrospectionClosed}
+)
 """Refusals of a request that was, as HTTP sees it, in order: clients of plain JSON expect 200 for them."""
 
 

@@ -92,6 +92,8 @@ class Phone:
         self.rng = rng or random.SystemRandom()
         self.app_version, self._batch_commands = app_version, batch_commands
         self._sleep, self._backoff_s, self._attempts_max = sleep, backoff_s, attempts_max
+        self.heard: Callable[[list[Answer]], object] = lambda answers: None
+        """Told of every batch of answers as it comes in; what comes after it may fail and raise."""
         self._one_at_a_time = asyncio.Lock()
 
     # ------------------------------------------------------------------------------------------- who it is
@@ -213,6 +215,7 @@ class Phone:
         answers = pushed["push"].answers
         matched = [(batch[answer.index][0], answer) for answer in answers]
         self.store.answered(matched)
+        self.heard(answers)
         codes = {answer.code for answer in answers if answer.status == "refused"}
         if "DEVICE_REVOKED" in codes:
             raise DeviceShutOut("DEVICE_REVOKED")

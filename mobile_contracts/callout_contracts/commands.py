@@ -56,26 +56,26 @@ class Payload(Struct, rename="camel", frozen=True, kw_only=True, forbid_unknown_
     """What a kind of command says beside its envelope."""
 
 
-class Accept(Payload, kw_only=True):
+class Accept(Payload, frozen=True, kw_only=True):
     """The engineer takes the visit."""
 
 
-class Travel(Payload, kw_only=True):
+class Travel(Payload, frozen=True, kw_only=True):
     """The engineer sets out."""
 
 
-class Arrive(Payload, kw_only=True):
+class Arrive(Payload, frozen=True, kw_only=True):
     """The engineer is on the site."""
 
 
-class Diagnose(Payload, kw_only=True):
+class Diagnose(Payload, frozen=True, kw_only=True):
     """What was found."""
 
     finding: Text
     fault_code: Annotated[str, Meta(max_length=40)] | None = None
 
 
-class ReplacePart(Payload, kw_only=True):
+class ReplacePart(Payload, frozen=True, kw_only=True):
     """A part from the van went into the asset."""
 
     part_id: UUID
@@ -84,13 +84,13 @@ class ReplacePart(Payload, kw_only=True):
     new_serial: Annotated[str, Meta(max_length=80)] | None = None
 
 
-class Note(Payload, kw_only=True):
+class Note(Payload, frozen=True, kw_only=True):
     """Free words for whoever comes next."""
 
     text: Annotated[str, Meta(min_length=1, max_length=4000)]
 
 
-class Photo(Payload, kw_only=True):
+class Photo(Payload, frozen=True, kw_only=True):
     """A picture was taken. Its bytes travel apart from it, named by their hash."""
 
     sha256: Sha256
@@ -103,7 +103,7 @@ Stroke = Annotated[list[tuple[float, float, float]], Meta(min_length=1, max_leng
 """One line of a signature: x and y in 0..1 of the pad, t in milliseconds since the first touch."""
 
 
-class Sign(Payload, kw_only=True):
+class Sign(Payload, frozen=True, kw_only=True):
     """The customer signed on the engineer's phone, offline or not. `summary` is the text they saw, as it was shown."""
 
     signer_name: Line
@@ -114,20 +114,20 @@ class Sign(Payload, kw_only=True):
     summary: Annotated[str, Meta(min_length=2, max_length=40_000)]
 
 
-class Complete(Payload, kw_only=True):
+class Complete(Payload, frozen=True, kw_only=True):
     """The work is done."""
 
     resolution: Text = ""
 
 
-class CouldNotComplete(Payload, kw_only=True):
+class CouldNotComplete(Payload, frozen=True, kw_only=True):
     """The work could not be done; the order waits for another visit."""
 
     reason: Literal["no_access", "part_missing", "wrong_skill", "customer_absent", "unsafe", "other"]
     text: Text = ""
 
 
-class Leave(Payload, kw_only=True):
+class Leave(Payload, frozen=True, kw_only=True):
     """The engineer left the site."""
 
 

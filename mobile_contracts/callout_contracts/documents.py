@@ -17,7 +17,7 @@ class Document(Struct, rename="camel", frozen=True, forbid_unknown_fields=True):
     id: UUID
 
 
-class Visit(Document):
+class Visit(Document, frozen=True):
     """A visit of this engineer. `state` follows from the events; a phone never sets it."""
 
     order_id: UUID
@@ -35,7 +35,7 @@ class Visit(Document):
     revision: int
 
 
-class WorkOrder(Document):
+class WorkOrder(Document, frozen=True):
     """The order behind a visit."""
 
     number: str
@@ -56,7 +56,7 @@ class WorkOrder(Document):
     revision: int
 
 
-class Site(Document):
+class Site(Document, frozen=True):
     """Where to go. WGS-84 degrees; `geofenceRadiusM` in metres."""
 
     name: str
@@ -67,7 +67,7 @@ class Site(Document):
     customer_name: str
 
 
-class Contact(Document):
+class Contact(Document, frozen=True):
     """Whom to ask for."""
 
     name: str
@@ -76,7 +76,7 @@ class Contact(Document):
     locale: str
 
 
-class Asset(Document):
+class Asset(Document, frozen=True):
     """The equipment."""
 
     site_id: UUID
@@ -85,7 +85,7 @@ class Asset(Document):
     name: str
 
 
-class Event(Document):
+class Event(Document, frozen=True):
     """An on-site event, from this phone or another."""
 
     visit_id: UUID
@@ -99,7 +99,7 @@ class Event(Document):
     data: dict[str, Any]
 
 
-class Part(Document):
+class Part(Document, frozen=True):
     """A part of the catalogue."""
 
     code: str
@@ -107,7 +107,7 @@ class Part(Document):
     unit: str
 
 
-class Stock(Document):
+class Stock(Document, frozen=True):
     """How many of a part are in this engineer's van."""
 
     part_id: UUID

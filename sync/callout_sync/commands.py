@@ -71,7 +71,9 @@ def read(index: int, item: Any) -> Read:
         why, path = _explain(fault)
         return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", path=path, why=why))
     if command.schema_version not in SCHEMA_VERSIONS_SPOKEN:
-        return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", path="schemaVersion", why="unknown version"))
+        return _faulty(
+            index, item, body, Fault(code="COMMAND_UNREADABLE", path="schemaVersion", why="unknown version")
+        )
     shape = PAYLOADS.get(command.kind)
     if shape is None:
         return _faulty(index, item, body, Fault(code="KIND_UNKNOWN", path="kind"))

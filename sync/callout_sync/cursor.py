@@ -50,7 +50,12 @@ def decode(text: str, *, device: UUID, epoch: UUID, scopes: UUID) -> Cursor:
         cursor = msgspec.msgpack.decode(raw, type=Cursor)
     except (binascii.Error, ValueError, msgspec.DecodeError) as fault:
         raise CursorInvalid(path="cursor") from fault
-    if cursor.version != 1 or not 0 <= cursor.xid <= XID_MAX or not 0 <= cursor.base <= XID_MAX or "\0" in cursor.entity:
+    if (
+        cursor.version != 1
+        or not 0 <= cursor.xid <= XID_MAX
+        or not 0 <= cursor.base <= XID_MAX
+        or "\0" in cursor.entity
+    ):
         raise CursorInvalid(path="cursor")
     if cursor.device != device:
         raise CursorOfAnotherDevice(path="cursor")

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
+from callout_dispatch import engineers
 from callout_store.errors import DeviceRequired, DeviceRevoked, LimitExceeded
 from callout_store.work import Work
 from callout_sync import cursor as cursors
@@ -97,7 +98,7 @@ async def pull(work: Work, *, cursor: str | None, limit: int) -> PullPage:
     else:
         # All below the horizon was sent: the next pull begins there, before any row of that transaction.
         after = msgspec.structs.replace(at, base=base, xid=max(at.xid, horizon), entity="", row=cursors.NIL)
-    await _seen(work, device_id, device["last_seen_at"])
+    await _seen(work, device_id, device["engineer_id"], device["last_seen_at"])
     return PullPage(
         cursor=after.encode(),
         more=more,
@@ -109,9 +110,13 @@ async def pull(work: Work, *, cursor: str | None, limit: int) -> PullPage:
     )
 
 
-async def read_page(work: Work, scopes: list[UUID], at: cursors.Cursor, limit: int) -> tuple[list[Record], int]:
+async def read_page(
+    work: Work, scopes: list[UUID], at: cursors.Cursor, limit: int
+) -> tuple[list[Record], int]:
     """Rows after a cursor, in feed order, and the horizon below which they lie: both of one statement's snapshot."""
-    rows = await work.fetch(READ_PAGE, scopes, str(at.xid), at.entity, at.row, str(at.base or NO_DELETES), limit)
+    rows = await work.fetch(
+        READ_PAGE, scopes, str(at.xid), at.entity, at.row, str(at.base or NO_DELETES), limit
+    )
     return [row for row in rows if row["xid"] is not None], int(rows[0]["horizon"])
 
 
@@ -123,14 +128,19 @@ def scopes_of(org_id: UUID, engineer_id: UUID | None) -> list[UUID]:
 async def _total(work: Work, scopes: list[UUID]) -> int:
     return int(
         await work.fetchval(
-            "select count(*) from sync_feed where org_id = callout_org() and scope_id = any($1) and op = 'U'", scopes
+            "select count(*) from sync_feed where org_id = callout_org() and scope_id = any($1) and op = 'U'",
+            scopes,
         )
     )
 
 
-async def _seen(work: Work, device_id: UUID, last_seen_at: datetime | None) -> None:
-    """Note the visit of the phone, at most once a minute: a pull that writes is a transaction that holds the horizon."""
+async def _seen(work: Work, device_id: UUID, engineer_id: UUID | None, last_seen_at: datetime | None) -> None:
+    """Note the sign of life, at most once a minute: a pull that writes is a transaction that holds the horizon."""
     if last_seen_at is None or (work.now - last_seen_at).total_seconds() > SEEN_EVERY_S:
         await work.execute(
-            "update device set last_seen_at = $2 where org_id = callout_org() and id = $1", device_id, work.now
+            "update device set last_seen_at = $2 where org_id = callout_org() and id = $1",
+            device_id,
+            work.now,
         )
+        if engineer_id is not None:
+            await engineers.mark_seen(work, engineer_id)

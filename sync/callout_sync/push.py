@@ -10,6 +10,7 @@ condition that it is not revoked. A revocation that committed before undoes the 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC
 from uuid import UUID
@@ -20,10 +21,11 @@ import structlog
 
 from callout_contracts.codes import sentence
 from callout_contracts.commands import COMMANDS_MAX, Answer, PushEnvelope, Sign
-from callout_dispatch import visits
+from callout_dispatch import engineers, visits
 from callout_dispatch.events import Clocks, Happened, Reporter, standing
 from callout_dispatch.visit_states import EventKind
 from callout_orders import signoff, stock
+from callout_store import meters
 from callout_store.errors import DeviceRequired, DeviceRevoked, LimitExceeded, Refusal
 from callout_store.work import Actor, Database, Work
 from callout_sync import quarantine, receipts
@@ -50,7 +52,9 @@ async def push(db: Database, *, org_id: UUID, actor: Actor, envelope: PushEnvelo
     if actor.device_id is None:
         raise DeviceRequired(what="push")
     if len(envelope.commands) > COMMANDS_MAX:
-        raise LimitExceeded(path="commands", what="commands a push", limit=COMMANDS_MAX, given=len(envelope.commands))
+        raise LimitExceeded(
+            path="commands", what="commands a push", limit=COMMANDS_MAX, given=len(envelope.commands)
+        )
     clocks = Clocks(
         received_at=db.clock.now(),
         sent_at=envelope.sent_at.astimezone(UTC),
@@ -77,6 +81,8 @@ async def push(db: Database, *, org_id: UUID, actor: Actor, envelope: PushEnvelo
                 raise
             answers += [_answer(item, "refused", "TRY_AGAIN", actor) for item in todo[start:]]
             break
+    for status, count in Counter(answer.status for answer in answers).items():
+        meters.count("push_commands", count, status=status)
     return Pushed(answers=sorted(answers, key=lambda answer: answer.index))
 
 
@@ -97,13 +103,17 @@ async def retry(db: Database, *, org_id: UUID, entry_id: UUID, actor: Actor) -> 
         item = read_batch([_decode(row["body"])])[0]
         if item.fault is not None or item.command is None:
             raise NotApplicable(item.fault or Fault(code="COMMAND_UNREADABLE"))
-        device = Actor(user_id=row["user_id"], device_id=row["device_id"], role="engineer", locale=actor.locale)
+        device = Actor(
+            user_id=row["user_id"], device_id=row["device_id"], role="engineer", locale=actor.locale
+        )
         work.actor = device
         clocks = Clocks(received_at=row["received_at"], sent_at=item.command.device_time)
         answered, _ = await _judge_and_write(work, clocks, [item], fresh=True)
         answer = answered[0]
         if answer.status == "quarantined":
-            raise NotApplicable(Fault(code=answer.code or "COMMAND_FAILED", path=answer.path, why=answer.message or ""))
+            raise NotApplicable(
+                Fault(code=answer.code or "COMMAND_FAILED", path=answer.path, why=answer.message or "")
+            )
         return answer
 
     try:
@@ -183,7 +193,9 @@ async def _judge_and_write(
     )
     # Receipts are read after the visits' rows are locked: a twin of this request waits there, and then finds ours.
     known = {} if fresh else await receipts.find(work, [item.key for item in chunk])
-    parts = await stock.known_parts(work, [part for item in readable if (part := part_of(item.payload)) is not None])
+    parts = await stock.known_parts(
+        work, [part for item in readable if (part := part_of(item.payload)) is not None]
+    )
 
     answers: list[Answer] = []
     written: dict[UUID, tuple[bytes, Answer]] = {key: (r.body_sha256, r.answer) for key, r in known.items()}
@@ -199,7 +211,9 @@ async def _judge_and_write(
             continue
         answer = None
         if item.fault is not None:
-            answer = _answer(item, "quarantined", item.fault.code, actor, path=item.fault.path, why=item.fault.why)
+            answer = _answer(
+                item, "quarantined", item.fault.code, actor, path=item.fault.path, why=item.fault.why
+            )
         elif item.command is not None and item.payload is not None:
             visit = locked.get(item.command.visit_id)
             stands = standing(visit, reporter) if reporter is not None else "stranger"
@@ -228,6 +242,8 @@ async def _judge_and_write(
         written[item.key] = (item.sha256, answer)
         new.append((item.key, item.sha256, item.sequence, answer))
 
+    if reporter is not None and not fresh:
+        await engineers.mark_seen(work, reporter.engineer_id)
     if events and reporter is not None:
         await visits.record(work, locked, events, reporter)
     if signatures:

@@ -110,8 +110,7 @@ async def page(
         limit,
     )
     return [
-        Quarantined(**{**dict(row), "body": bytes(row["body"]).decode("utf-8", "replace")})
-        for row in rows
+        Quarantined(**{**dict(row), "body": bytes(row["body"]).decode("utf-8", "replace")}) for row in rows
     ]
 
 
@@ -143,6 +142,10 @@ async def settle(work: Work, *, id: UUID, state: Literal["applied", "dismissed"]
     await journal.write(
         work,
         journal.Entry(
-            kind=f"sync.{state}", entity="quarantine", entity_id=id, visit_id=row["visit_id"], data={"note": note}
+            kind=f"sync.{state}",
+            entity="quarantine",
+            entity_id=id,
+            visit_id=row["visit_id"],
+            data={"note": note},
         ),
     )

@@ -44,6 +44,12 @@ cross join lateral (
 union all
 select v.engineer_id, v.id, true
 from visit v where v.org_id = callout_org() and v.id = any($3) and {VISIBLE_VISIT}
+union all
+select distinct v.engineer_id, null::uuid, true
+from visit_event e join visit v on v.org_id = e.org_id and v.id = e.visit_id
+where e.org_id = callout_org() and e.id = any($4) and v.engineer_id is not null
+union all
+select distinct l.holder_id, null::uuid, true from stock_level l where l.org_id = callout_org() and l.id = any($5)
 """
 # OFFSET 0 keeps the planner from turning a few index look-ups into a join with the whole feed.
 
@@ -201,7 +207,14 @@ async def _scopes_of(work: Work, rows: dict[str, set[UUID]]) -> tuple[set[UUID],
     """The scopes that hold or will hold the rows, and the visits whose scopes change."""
     pairs = [(entity, id_) for entity, ids in rows.items() for id_ in ids]
     visits = rows.get("visit", set())
-    found = await work.fetch(HOLDERS, [p[0] for p in pairs], [p[1] for p in pairs], list(visits))
+    found = await work.fetch(
+        HOLDERS,
+        [entity for entity, _ in pairs],
+        [id_ for _, id_ in pairs],
+        list(visits),
+        list(rows.get("event", ())),
+        list(rows.get("stock", ())),
+    )
     now: dict[UUID, set[UUID]] = {}
     then: dict[UUID, set[UUID]] = {}
     for row in found:

@@ -4,7 +4,7 @@ The database's own definition is in `callout_backend/migrations/sql`; a test hol
 default here: a value that was forgotten must be refused by PostgreSQL instead of being filled in silently.
 """
 
-from piccolo.columns import BigInt, Boolean, Bytea, Text, Timestamptz, UUID
+from piccolo.columns import UUID, BigInt, Boolean, Bytea, Text, Timestamptz
 from piccolo.table import Table
 
 

@@ -74,7 +74,9 @@ async def test_a_visit_that_is_given_away_leaves_with_its_children(world: World)
     await first.push(first.command("visit.accept", visit))
     await first.pull()
     async with world.db.work(world.org, actor=world.dispatcher) as work:
-        await reassign.reassign(work, visit_id=visit, engineer_id=second.engineer_id, override=True, reason="closer")
+        await reassign.reassign(
+            work, visit_id=visit, engineer_id=second.engineer_id, override=True, reason="closer"
+        )
     left = await first.pull()
     assert {i["entity"] for i in left if i["op"] == "delete"} == {
         "visit",
@@ -97,7 +99,9 @@ async def test_a_site_stays_while_another_visit_needs_it(world: World) -> None:
     given, kept = await world.visit(first), await world.visit(first)
     await first.pull()
     async with world.db.work(world.org, actor=world.dispatcher) as work:
-        await reassign.reassign(work, visit_id=given, engineer_id=second.engineer_id, override=True, reason="closer")
+        await reassign.reassign(
+            work, visit_id=given, engineer_id=second.engineer_id, override=True, reason="closer"
+        )
     await first.pull()
     assert first.held("visit") == {kept}
     assert first.held("site") == {world.site}

@@ -61,7 +61,10 @@ async def test_a_visit_from_accept_to_leave(world: World) -> None:
     level = await world.value("select quantity from stock_level where holder_id = $1", phone.engineer_id)
     assert level == 8
     assert await world.value("select count(*) from signature where visit_id = $1", visit) == 1
-    assert await world.value("select count(*) from journal where visit_id = $1 and kind like 'visit.%'", visit) >= 10
+    assert (
+        await world.value("select count(*) from journal where visit_id = $1 and kind like 'visit.%'", visit)
+        >= 10
+    )
 
 
 async def test_a_batch_sent_again_changes_nothing(world: World) -> None:
@@ -120,8 +123,18 @@ BAD = [
     ("null", lambda c: None, "COMMAND_UNREADABLE", None),
     ("no id", lambda c: {k: v for k, v in c.items() if k != "id"}, "COMMAND_UNREADABLE", None),
     ("latitude 91", lambda c: {**c, "location": {"lat": 91, "lng": 0}}, "COMMAND_UNREADABLE", "location.lat"),
-    ("longitude -181", lambda c: {**c, "location": {"lat": 9, "lng": -181}}, "COMMAND_UNREADABLE", "location.lng"),
-    ("time without zone", lambda c: {**c, "deviceTime": "2026-01-01T00:00:00"}, "COMMAND_UNREADABLE", "deviceTime"),
+    (
+        "longitude -181",
+        lambda c: {**c, "location": {"lat": 9, "lng": -181}},
+        "COMMAND_UNREADABLE",
+        "location.lng",
+    ),
+    (
+        "time without zone",
+        lambda c: {**c, "deviceTime": "2026-01-01T00:00:00"},
+        "COMMAND_UNREADABLE",
+        "deviceTime",
+    ),
     ("unknown kind", lambda c: {**c, "kind": "visit.explode"}, "KIND_UNKNOWN", "kind"),
     ("newer schema", lambda c: {**c, "schemaVersion": 99}, "SCHEMA_TOO_NEW", "schemaVersion"),
     ("NUL in a text", lambda c: {**c, "payload": {"text": "a\0b"}}, "NUL_CHARACTER", "payload.text"),
@@ -135,7 +148,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("name", "spoil", "code", "path"), BAD, ids=[row[0] for row in BAD])
-async def test_one_bad_command_stops_nothing(world: World, name: str, spoil: Any, code: str, path: str | None) -> None:
+async def test_one_bad_command_stops_nothing(
+    world: World, name: str, spoil: Any, code: str, path: str | None
+) -> None:
     """One record that cannot be applied must neither block the day's work behind it nor vanish."""
     phone = world.phones[0]
     visit = await world.visit(phone)
@@ -215,10 +230,16 @@ async def test_a_clock_that_is_years_off_changes_no_deadline(world: World, years
     visit = await world.visit(phone)
     wrong = datetime.now(UTC) + timedelta(days=365 * years)
     accept = phone.command(
-        "visit.accept", visit, deviceTime=(wrong - timedelta(minutes=5)).isoformat(), monotonicMs=100_000, bootId="b"
+        "visit.accept",
+        visit,
+        deviceTime=(wrong - timedelta(minutes=5)).isoformat(),
+        monotonicMs=100_000,
+        bootId="b",
     )
     await phone.push(accept, sent_at=wrong, monotonic_ms=400_000, boot_id="b")
-    [row] = await world.fetch("select corrected_at, received_at, clock_offset_ms from visit_event where visit_id = $1", visit)
+    [row] = await world.fetch(
+        "select corrected_at, received_at, clock_offset_ms from visit_event where visit_id = $1", visit
+    )
     assert row["received_at"] - row["corrected_at"] == timedelta(minutes=5)
     assert abs(row["clock_offset_ms"] / 1000 / 86400 / 365 + years) < 0.01
     order = await world.fetch(
@@ -244,7 +265,9 @@ async def test_a_revoked_device_stores_nothing(world: World) -> None:
     assert await world.value("select count(*) from quarantine") == 0
 
 
-async def test_revocation_takes_effect_within_a_running_push(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_revocation_takes_effect_within_a_running_push(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Revoked between two chunks of one batch: what came before stays, nothing after it is stored."""
     phone = world.phones[0]
     visit = await world.visit(phone)
@@ -278,7 +301,9 @@ async def test_a_command_that_breaks_the_database_is_quarantined_alone(
     def poisoned(item: Any, clocks: Any) -> Any:
         happened = original(item, clocks)
         if item.command.payload.get("text") == "poison":
-            return type(happened)(**{**{f: getattr(happened, f) for f in happened.__struct_fields__}, "schema_version": 10**12})
+            return type(happened)(
+                **{**{f: getattr(happened, f) for f in happened.__struct_fields__}, "schema_version": 10**12}
+            )
         return happened
 
     monkeypatch.setattr(push, "_happened", poisoned)
@@ -311,7 +336,9 @@ async def test_a_quarantined_command_can_be_run_again(world: World) -> None:
     from callout_dispatch import reassign
 
     async with world.db.work(world.org, actor=world.dispatcher) as work:
-        await reassign.reassign(work, visit_id=visit, engineer_id=mine.engineer_id, override=True, reason="was there")
+        await reassign.reassign(
+            work, visit_id=visit, engineer_id=mine.engineer_id, override=True, reason="was there"
+        )
     answer = await push.retry(world.db, org_id=world.org, entry_id=kept.id, actor=world.dispatcher)
     assert answer.status == "applied"
     assert await world.value("select count(*) from visit_event where visit_id = $1", visit) == 1

@@ -47,10 +47,16 @@ def report() -> Iterator[None]:
     """Print the table and write the JSON when all of the module has run."""
     yield
     out = Path(os.environ.get("CALLOUT_BENCH_JSON", "bench.json"))
-    out.write_text(json.dumps({"python": platform.python_version(), "rounds": ROUNDS, "rows": RESULTS}, indent=2))
-    print(f"\n{'work':34}{'side':22}{'units/s':>11}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'missing':>9}{'ratio':>8}  target")
+    out.write_text(
+        json.dumps({"python": platform.python_version(), "rounds": ROUNDS, "rows": RESULTS}, indent=2)
+    )
+    print(
+        f"\n{'work':34}{'side':22}{'units/s':>11}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'missing':>9}{'ratio':>8}  target"
+    )
     for row in RESULTS:
-        verdict = "" if row["target"] is None else ("holds" if row["ratio"] >= row["target"] else "falls short")
+        verdict = (
+            "" if row["target"] is None else ("holds" if row["ratio"] >= row["target"] else "falls short")
+        )
         target = "" if row["target"] is None else f"≥ {row['target']} {verdict}"
         print(
             f"{row['work']:34}{row['side']:22}{row['units_per_s']:>11,.0f}{row['p50_ms']:>9.2f}{row['p95_ms']:>9.2f}"
@@ -58,7 +64,9 @@ def report() -> Iterator[None]:
         )
 
 
-def record(work: str, sides: dict[str, list[Figures]], *, missing: dict[str, int], target: float | None) -> None:
+def record(
+    work: str, sides: dict[str, list[Figures]], *, missing: dict[str, int], target: float | None
+) -> None:
     """One row a side; the ratio is of the median rates, ours over the raw one's (the last side)."""
     rates = {side: statistics.median(f.units_per_second for f in runs) for side, runs in sides.items()}
     raw = list(rates)[-1]
@@ -82,7 +90,14 @@ class Bench:
     """Both servers, one database, a phone with a full scope, a dispatcher."""
 
     def __init__(self, db: Database, world: World, api: Api, raw: Program, raw_port: int, admin: str) -> None:
-        self.db, self.world, self.api, self.raw, self.raw_port, self.admin = db, world, api, raw, raw_port, admin
+        self.db, self.world, self.api, self.raw, self.raw_port, self.admin = (
+            db,
+            world,
+            api,
+            raw,
+            raw_port,
+            admin,
+        )
         self.phone = world.phones[0]
         self.token = self.desk = ""
         self.visits: list[UUID] = []
@@ -95,7 +110,9 @@ class Bench:
         self.desk = await device_token(self.db, self.world.org, self.world.dispatcher.user_id, None)
         self.visits = [await self.world.visit(self.phone) for _ in range(100)]
         notes = [
-            self.phone.command("visit.note", self.visits[n % 100], {"text": "The pump in the cellar leaks. " * 12})
+            self.phone.command(
+                "visit.note", self.visits[n % 100], {"text": "The pump in the cellar leaks. " * 12}
+            )
             for n in range(NOTES)
         ]
         for start in range(0, NOTES, 200):
@@ -141,18 +158,23 @@ async def bench(database_urls: Any, tmp_path_factory: Any) -> Any:
     world = await World(db).build(phones=1)
     api = Api(database_urls, folder)
     raw_port = free_port()
+    here = str(Path(__file__).parent)
     raw = Program(
-        [sys.executable, "-m", "uvicorn", "raw_app:app", "--port", str(raw_port), "--no-access-log", "--app-dir"]
-        + [str(Path(__file__).parent)],
+        [
+            sys.executable,
+            *f"-m uvicorn raw_app:app --port {raw_port} --no-access-log --app-dir".split(),
+            here,
+        ],
         {"BENCH_DATABASE_URL": database_urls.admin},
         folder / "raw.log",
     )
-    for _ in range(200):
-        try:
-            httpx.get(f"http://127.0.0.1:{raw_port}/")
-            break
-        except httpx.HTTPError:
-            await asyncio.sleep(0.1)
+    async with httpx.AsyncClient() as client:
+        for _ in range(200):
+            try:
+                await client.get(f"http://127.0.0.1:{raw_port}/")
+                break
+            except httpx.HTTPError:
+                await asyncio.sleep(0.1)
     yield await Bench(db, world, api, raw, raw_port, database_urls.admin).build()
     api.end()
     raw.end()
@@ -192,7 +214,9 @@ async def test_pull_pages(bench: Bench) -> None:
 
     async def raw(_: int) -> Figures:
         scopes = [str(bench.phone.engineer_id), str(bench.world.org)]
-        body = json.dumps({"scopes": scopes, "after": "00000000-0000-0000-0000-000000000000", "limit": PAGE}).encode()
+        body = json.dumps(
+            {"scopes": scopes, "after": "00000000-0000-0000-0000-000000000000", "limit": PAGE}
+        ).encode()
         return await drive(
             "raw",
             "127.0.0.1",
@@ -330,9 +354,10 @@ def test_pick_among_ten_thousand() -> None:
     def bare() -> None:
         mask = level >= 2
         la, lo = np.radians(lat[mask]), np.radians(lng[mask])
-        a = np.sin((la - np.radians(37.95)) / 2) ** 2 + np.cos(la) * np.cos(np.radians(37.95)) * np.sin(
-            (lo - np.radians(-122.25)) / 2
-        ) ** 2
+        a = (
+            np.sin((la - np.radians(37.95)) / 2) ** 2
+            + np.cos(la) * np.cos(np.radians(37.95)) * np.sin((lo - np.radians(-122.25)) / 2) ** 2
+        )
         distance = 2 * 6_371_008.8 * np.arcsin(np.sqrt(a))
         assert len(np.argpartition(distance, 10)[:10]) == 10
 
@@ -360,7 +385,9 @@ def test_start_and_rest(database_urls: Any, tmp_path: Path) -> None:
     ready = (time.perf_counter() - start) * 1000
     memory = sum(p.memory_info().rss for p in api.family()) / 1e6
     api.end()
-    print(f"\nstart to first answer {ready:,.0f} ms (target ≤ 3,000); resident {memory:,.0f} MB (target ≤ 150)")
+    print(
+        f"\nstart to first answer {ready:,.0f} ms (target ≤ 3,000); resident {memory:,.0f} MB (target ≤ 150)"
+    )
     RESULTS.append(
         {
             "work": "start of callout serve",

@@ -30,7 +30,9 @@ async def phones_of(world: World, client: httpx.AsyncClient) -> list[HttpPhone]:
     return phones
 
 
-async def work_through(phones: list[HttpPhone], visits: dict[Any, list[UUID]], made: list[UUID], rng: Any, n: int) -> None:
+async def work_through(
+    phones: list[HttpPhone], visits: dict[Any, list[UUID]], made: list[UUID], rng: Any, n: int
+) -> None:
     """Each phone makes `n` commands and tries to push until all are answered, whatever happens meanwhile."""
 
     async def one(http: HttpPhone) -> None:
@@ -65,7 +67,9 @@ async def settle(world: World, phones: list[HttpPhone], made: list[UUID], loaded
 
 
 @pytest.mark.timeout(180)
-async def test_api_killed_while_phones_push(fresh_database: Any, tmp_path: Path, seed: int, scale: int) -> None:
+async def test_api_killed_while_phones_push(
+    fresh_database: Any, tmp_path: Path, seed: int, scale: int
+) -> None:
     """kill -9 of all API processes, three times: no command is lost, none is applied twice, no part leaves twice."""
     rng = random.Random(f"{seed}:api")
     db = Database(fresh_database.database)

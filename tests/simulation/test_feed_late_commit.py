@@ -73,7 +73,9 @@ class Ground:
         async with conn.transaction():
             await conn.execute("select set_config('callout.org', $1, true)", str(self.org))
             await conn.execute(
-                "insert into organisation (id, slug, name) values ($1, $2, 'T')", self.org, f"t{self.org.hex[:20]}"
+                "insert into organisation (id, slug, name) values ($1, $2, 'T')",
+                self.org,
+                f"t{self.org.hex[:20]}",
             )
             await conn.execute(
                 "insert into app_user (id, email, name, role) values ($1, $2, 'E', 'engineer')",
@@ -86,7 +88,9 @@ class Ground:
                 self.user,
             )
             await conn.execute(
-                "insert into device (id, user_id, name, enrolled_at) values ($1, $2, 'p', now())", self.device, self.user
+                "insert into device (id, user_id, name, enrolled_at) values ($1, $2, 'p', now())",
+                self.device,
+                self.user,
             )
         await conn.close()
         return self
@@ -313,7 +317,9 @@ def write_for_a_while(owner: str, org: UUID, scope: UUID, seed: str, transaction
         for n in range(transactions):
             tx = conn.transaction()
             await tx.start()
-            for row in sorted(rng.sample(rows, rng.randint(1, 3)) + [uuid.UUID(int=rng.getrandbits(128), version=4)]):
+            for row in sorted(
+                rng.sample(rows, rng.randint(1, 3)) + [uuid.UUID(int=rng.getrandbits(128), version=4)]
+            ):
                 op = "D" if rng.random() < 0.2 else "U"
                 await conn.execute(UPSERT, org, scope, row, op, body(row, op, n))
                 if rng.random() < 0.3:
@@ -332,7 +338,8 @@ async def test_stress_over_processes(ground: Ground, seed: int, scale: int) -> N
     context = multiprocessing.get_context("spawn")
     writers = [
         context.Process(
-            target=write_for_a_while, args=(ground.owner, ground.org, ground.engineer, f"{seed}:{n}", 150 * scale)
+            target=write_for_a_while,
+            args=(ground.owner, ground.org, ground.engineer, f"{seed}:{n}", 150 * scale),
         )
         for n in range(4)
     ]

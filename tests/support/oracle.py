@@ -98,7 +98,9 @@ async def states_follow_from_events(world: World) -> None:
             visit["engineer_id"],
             visit["assigned_at"],
         ):
-            progress = merge(progress, VisitEvent(EventKind(event["kind"]), event["corrected_at"], str(event["id"])))
+            progress = merge(
+                progress, VisitEvent(EventKind(event["kind"]), event["corrected_at"], str(event["id"]))
+            )
         assert visit["state"] == state_of(progress).value
     for order in await world.fetch("select * from work_order"):
         mine = [v for v in visits if v["order_id"] == order["id"]]

@@ -84,7 +84,9 @@ def environment(urls: Any, data: Path, **more: str) -> dict[str, str]:
 class Api(Program):
     """`callout serve` on a free port of 127.0.0.1."""
 
-    def __init__(self, urls: Any, data: Path, *, workers: int = 1, port: int | None = None, **more: str) -> None:
+    def __init__(
+        self, urls: Any, data: Path, *, workers: int = 1, port: int | None = None, **more: str
+    ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         super().__init__(

@@ -43,7 +43,9 @@ class Phone:
         assert self.actor.device_id is not None
         return self.actor.device_id
 
-    def command(self, kind: str, visit_id: UUID, payload: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
+    def command(
+        self, kind: str, visit_id: UUID, payload: Mapping[str, Any] | None = None, **more: Any
+    ) -> dict[str, Any]:
         self.sequence += 1
         return {
             "id": str(new_id()),
@@ -112,7 +114,9 @@ class World:
             people = await users.create_users(
                 work,
                 [
-                    NewUser(email=f"e{n}-{self.org.hex}@example.org", name=f"Engineer {n}", role=Role.ENGINEER)
+                    NewUser(
+                        email=f"e{n}-{self.org.hex}@example.org", name=f"Engineer {n}", role=Role.ENGINEER
+                    )
                     for n in range(phones)
                 ],
             )
@@ -133,16 +137,23 @@ class World:
             await engineers.set_shifts(
                 work,
                 [
-                    NewShift(engineer_id=e, starts_at=now - timedelta(hours=2), ends_at=now + timedelta(hours=20))
+                    NewShift(
+                        engineer_id=e, starts_at=now - timedelta(hours=2), ends_at=now + timedelta(hours=20)
+                    )
                     for e in crew
                 ],
             )
-            self.customer = await customers.create_customer(work, NewCustomer(number="C-1", name="Bay Laundry"))
+            self.customer = await customers.create_customer(
+                work, NewCustomer(number="C-1", name="Bay Laundry")
+            )
             self.contact = await customers.create_contact(
                 work, NewContact(customer_id=self.customer, name="Ann", phone="+1 415 555 2671")
             )
             self.site = await customers.create_site(
-                work, NewSite(customer_id=self.customer, name="Cellar", address="1 Main St", lat=SITE[0], lng=SITE[1])
+                work,
+                NewSite(
+                    customer_id=self.customer, name="Cellar", address="1 Main St", lat=SITE[0], lng=SITE[1]
+                ),
             )
             self.asset = await customers.create_asset(
                 work, NewAsset(site_id=self.site, serial="SN-1", model="P-200", name="Pump")

@@ -104,7 +104,9 @@ def test_travel_estimate() -> None:
     north=st.floats(-0.2, 0.2),
     east=st.floats(-0.2, 0.2),
 )
-def test_the_fast_ellipsoid_agrees_with_the_geodesic(lat: float, lng: float, north: float, east: float) -> None:
+def test_the_fast_ellipsoid_agrees_with_the_geodesic(
+    lat: float, lng: float, north: float, east: float
+) -> None:
     """A geofence verdict is evidence: the fast distance must not tell another story than the exact one."""
     a = Point(lat, lng)
     b = Point(min(90.0, max(-90.0, lat + north)), (lng + east + 180.0) % 360.0 - 180.0)

@@ -34,6 +34,8 @@ def figures(query: str, **variables: object) -> tuple[int, int, int, int]:
         # A page of 50 with one field each, and one field of the connection itself: 1 + 50 × (nodes + id) …
         ("{ rows { nodes { id } } }", (3, 3, 0, 101)),
         ("{ rows(first: 3) { nodes { id } hasMore } }", (3, 4, 0, 10)),
+        # … also where the rows stand behind a fragment, …
+        ("{ rows(first: 3) { ...R } } fragment R on RowConnection { nodes { id } }", (3, 3, 0, 7)),
         # … and lists without a page size count as ten.
         ("{ tags { b } }", (2, 2, 0, 11)),
         ("{ ...F ...F } fragment F on Query { a { b } }", (2, 4, 0, 4)),
@@ -90,10 +92,10 @@ def test_work_grows_with_the_document_and_not_with_what_it_spreads() -> None:
     selections = guard._Pass.selections
 
     class Counting(guard._Pass):
-        def selections(self, node, on):  # type: ignore[no-untyped-def]
+        def selections(self, node, on, paged=False):  # type: ignore[no-untyped-def]
             nonlocal walked
             walked += 1
-            return selections(self, node, on)
+            return selections(self, node, on, paged)
 
     for n in (10, 40):
         walked = 0

@@ -120,7 +120,7 @@ class Copies(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Commands(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the commands. `from_nowhere`: events that no phone ever made; `stock_wrong`: levels not their sum."""
+    """What became of the commands. `from_nowhere`: events that no phone made; `stock_wrong`: levels not their sum."""
 
     made: int
     events: int

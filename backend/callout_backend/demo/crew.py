@@ -20,7 +20,7 @@ from callout_geo.points import Point
 from callout_store.clock import FastClock
 
 DAY_FAULTS: Final = Faults(lost_before=0.03, lost_answer=0.05, repeated=0.05, held=0.04, delay_s_max=0.03)
-STORM_FAULTS: Final = Faults(lost_before=0.08, lost_answer=0.15, repeated=0.15, held=0.15, delay_s_max=0.15)
+STORM_FAULTS: Final = Faults(lost_before=0.08, lost_answer=0.15, repeated=0.15, held=0.15, delay_s_max=0.05)
 BATCH_COMMANDS: Final = 20
 """Small, so that a day's queue goes in several batches, which the network can put in another order."""
 OPEN_STATES: Final = ("dispatched", "accepted", "travelling", "in_progress")
@@ -40,7 +40,7 @@ class Crew:
     """What the phones of one day share: ids heard elsewhere, and whom to send a sign-off link."""
 
     def __init__(self, clock: FastClock, ends_at: datetime, foreign_visits: list[str]) -> None:
-        self.clock, self.ends_at = clock, ends_at
+        self.clock, self.starts_at, self.ends_at = clock, clock.start, ends_at
         self.foreign_visits = foreign_visits
         self.link_wanted: list[str] = []
         """Visits that were completed and whose customers sign by link; the office empties this list."""
@@ -72,6 +72,7 @@ class EngineerDay:
             batch_commands=BATCH_COMMANDS,
             attempts_max=20,
         )
+        self.phone.heard = self._heard
         self.made: list[Made] = []
         self.answers: Counter[str] = Counter()
         self.offline = self._offline_windows()
@@ -92,13 +93,14 @@ class EngineerDay:
         """From the first visit to the last, or to the end of the shift."""
         self.network.faults = DAY_FAULTS
         starts, ends = self.seat.shift
-        at = starts - timedelta(minutes=self.rng.uniform(-5, 8))
+        # At breakfast: the promise to respond runs since the order came in, whenever the shift begins.
+        at = self.crew.starts_at + timedelta(minutes=self.rng.uniform(0, 12))
         await until(self.crew.clock, at)
+        self._accept_all(at)
+        await self._sync()
+        at = starts
         while at < ends:
-            for visit in self.phone.store.visits():
-                if visit["state"] == "dispatched" and visit["id"] not in self._accepted:
-                    self._accepted.add(visit["id"])
-                    self._do(at, "visit.accept", visit["id"], where=self._where)
+            self._accept_all(at)
             await self._sync()
             todo = [visit for visit in self.phone.store.visits() if visit["state"] in OPEN_STATES]
             if not todo:
@@ -107,10 +109,16 @@ class EngineerDay:
                 await until(self.crew.clock, at)
                 continue
             at = await self._visit(todo[0], at)
-            if self.rng.random() < 0.08:
+            if self.rng.random() < 0.12:
                 self._mischief(at)
             if self.rng.random() < 0.03:
                 self.phone.clock.reboot()
+
+    def _accept_all(self, at: datetime) -> None:
+        for visit in self.phone.store.visits():
+            if visit["state"] == "dispatched" and visit["id"] not in self._accepted:
+                self._accepted.add(visit["id"])
+                self._do(at, "visit.accept", visit["id"], where=self._where)
 
     async def come_back(self) -> None:
         """The evening: online again, on a bad network, until the queue is empty and everything was pulled."""
@@ -136,10 +144,10 @@ class EngineerDay:
                 await self._push_and_pull()
 
     async def _push_and_pull(self) -> None:
-        self._count(await self.phone.push())
+        await self.phone.push()
         self.pulled += await self.phone.pull()
 
-    def _count(self, answers: list[Answer]) -> None:
+    def _heard(self, answers: list[Answer]) -> None:
         for answer in answers:
             self.answers[answer.status] += 1
             visit_id = self._links.pop(str(answer.id), None)

@@ -19,7 +19,9 @@ from callout_backend.demo.world import EMAIL_DOMAIN, Staff
 REASSIGN: Final = """mutation DemoReassign($id: UUID!, $engineer: UUID!, $reason: String!) {
   reassignVisit(id: $id, engineerId: $engineer, override: true, reason: $reason) { id state }
 }"""
-CANCEL: Final = """mutation DemoCancel($id: UUID!, $reason: String!) { cancelVisit(id: $id, reason: $reason) { id state } }"""
+CANCEL: Final = (
+    "mutation DemoCancel($id: UUID!, $reason: String!) { cancelVisit(id: $id, reason: $reason) { id } }"
+)
 DISPATCH: Final = "mutation DemoDispatch($id: UUID!) { dispatchWorkOrder(orderId: $id) { id } }"
 ASSIGN: Final = """mutation DemoAssign($id: UUID!, $engineer: UUID!, $reason: String!) {
   assignWorkOrder(orderId: $id, engineerId: $engineer, override: true, reason: $reason) { id }

@@ -6,8 +6,7 @@ transaction open would hold the feed's horizon back for every phone.
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Final, TypeVar
 from uuid import UUID
@@ -24,7 +23,6 @@ from callout_orders.sla import MilestoneName
 from callout_people import organisations, users
 from callout_people.principals import Role
 from callout_store import timers
-from callout_store.clock import Clock
 from callout_store.ids import new_id
 from callout_store.work import Actor, Database, Work
 
@@ -233,14 +231,17 @@ async def import_orders(
         new = [_order(request, places, today(request) or request.created_at) for request in chunk]
         async with db.work(staff.org_id, actor=staff.dispatcher) as work:
             refs = await intake.create_orders(work, new)
-            await timers.cancel(
-                work, *(intake.sla_key(ref.id, name) for ref in refs for name in MilestoneName)
-            )
+            await rest(work, [ref.id for ref in refs])
         imported += [
             Imported(order_id=ref.id, request=request) for ref, request in zip(refs, chunk, strict=True)
         ]
         progress(len(chunk))
     return imported
+
+
+async def rest(work: Work, order_ids: Sequence[UUID]) -> None:
+    """Put the SLA timers of orders to rest."""
+    await timers.cancel(work, *(intake.sla_key(id_, name) for id_ in order_ids for name in MilestoneName))
 
 
 async def arm_again(db: Database, staff: Staff, order_ids: Sequence[UUID]) -> None:
@@ -262,16 +263,6 @@ async def arm_again(db: Database, staff: Staff, order_ids: Sequence[UUID]) -> No
                     channel=intake.SLA_CHANNEL,
                     payload={"orderId": str(row["id"]), "milestone": name.value},
                 )
-
-
-@asynccontextmanager
-async def clock_of(db: Database, clock: Clock) -> AsyncIterator[None]:
-    """The database's services live by this clock within the block."""
-    before, db.clock = db.clock, clock
-    try:
-        yield
-    finally:
-        db.clock = before
 
 
 async def _make_engineers(

@@ -67,7 +67,7 @@ async def migrate(url: str) -> list[str]:
 
 async def run_sql(folder: str) -> None:
     """Run every file of `sql/<folder>/` on the connection of the open migration."""
-    tx: Any = Migration._meta.db.current_transaction.get()  # type: ignore[attr-defined]
+    tx: Any = Migration._meta.db.current_transaction.get()
     for path in sorted((FOLDER / "sql" / folder).glob("*.sql")):
         try:
             await tx.connection.execute(path.read_text(encoding="utf-8"))

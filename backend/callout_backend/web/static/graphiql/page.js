@@ -72,7 +72,9 @@ subscription News {
   });
 
   const fetcher = (params, options) => {
-    const headers = options?.headers ?? {};
+    const headers = Object.fromEntries(
+      Object.entries(options?.headers ?? {}).filter(([, value]) => String(value).trim() !== 'Bearer'),
+    );
     return isSubscription(params.query, params.operationName, options?.documentAST)
       ? listen(params, headers)
       : post(params, headers);

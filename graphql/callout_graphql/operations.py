@@ -1,0 +1,473 @@
+"""The operations of our own clients: the phone, the dispatcher's screen. Exported for authors of other clients."""
+
+PULL = """
+query Pull($cursor: String, $limit: Int! = 500) {
+  pull(cursor: $cursor, limit: $limit) {
+    cursor
+    more
+    epoch
+    serverTime
+    total
+    documents
+  }
+}
+"""
+
+PUSH = """
+mutation Push($input: PushInput!) {
+  push(input: $input) {
+    serverTime
+    answers {
+      index
+      id
+      status
+      code
+      path
+      message
+      firstStatus
+    }
+  }
+}
+"""
+
+CHANGED = """
+subscription Changed {
+  changed {
+    at
+    kind
+    scopes
+  }
+}
+"""
+
+VIEWER = """
+query Viewer {
+  viewer {
+    userId
+    name
+    role
+    locale
+    deviceId
+    organisation {
+      id
+      slug
+      name
+      locale
+      timeZone
+    }
+    engineer {
+      id
+      name
+    }
+  }
+}
+"""
+
+BOARD = """
+query Board($start: DateTime!, $end: DateTime!, $first: Int! = 50, $after: String) {
+  board(start: $start, end: $end, first: $first, after: $after) {
+    endCursor
+    hasMore
+    rows {
+      id
+      name
+      online
+      shiftMinutes
+      loadMinutes
+      travelMinutes
+      idleMinutes
+      overbooked
+      shifts {
+        start
+        end
+      }
+      absences {
+        start
+        end
+      }
+      visits {
+        id
+        orderId
+        orderNumber
+        priority
+        kind
+        state
+        start
+        end
+        travelMinutes
+        arriveDueAt
+        siteName
+        lat
+        lng
+        revision
+      }
+    }
+  }
+}
+"""
+
+ORDERS = """
+query Orders($filter: OrderFilter, $first: Int! = 50, $after: String) {
+  orders(filter: $filter, first: $first, after: $after) {
+    endCursor
+    hasMore
+    nodes {
+      id
+      number
+      priority
+      kind
+      description
+      state
+      createdAt
+      respondDueAt
+      arriveDueAt
+      resolveDueAt
+      customer {
+        id
+        name
+        tier
+      }
+      site {
+        id
+        name
+        address
+      }
+    }
+  }
+}
+"""
+
+VISITS = """
+query Visits($filter: VisitFilter, $first: Int! = 50, $after: String) {
+  visits(filter: $filter, first: $first, after: $after) {
+    endCursor
+    hasMore
+    nodes {
+      id
+      number
+      state
+      scheduledStart
+      scheduledEnd
+      revision
+      order {
+        id
+        number
+        priority
+        description
+        state
+        site {
+          id
+          name
+          address
+          lat
+          lng
+        }
+      }
+      engineer {
+        id
+        name
+      }
+    }
+  }
+}
+"""
+
+ORDER_DETAIL = """
+query OrderDetail($id: UUID, $number: String, $system: String, $reference: String) {
+  order(id: $id, number: $number, system: $system, reference: $reference) {
+    id
+    number
+    priority
+    kind
+    description
+    channel
+    state
+    durationMinutes
+    createdAt
+    respondDueAt
+    arriveDueAt
+    resolveDueAt
+    respondedAt
+    arrivedAt
+    resolvedAt
+    revision
+    skills {
+      skill
+      level
+    }
+    customer {
+      id
+      name
+      tier
+    }
+    site {
+      id
+      name
+      address
+      lat
+      lng
+    }
+    contact {
+      id
+      name
+      phone
+      email
+    }
+    asset {
+      id
+      serial
+      model
+      name
+    }
+    references {
+      system
+      reference
+    }
+    visits {
+      id
+      number
+      state
+      scheduledStart
+      scheduledEnd
+      revision
+      engineer {
+        id
+        name
+      }
+      events {
+        id
+        kind
+        at
+        deviceTime
+        receivedAt
+        lat
+        lng
+        accuracyM
+        geofence
+        geofenceDistanceM
+        flags
+        data
+      }
+      signatures {
+        id
+        decision
+        reason
+        signerName
+        rating
+        signedAt
+        signedSha256
+        byLink
+      }
+    }
+    decisions {
+      id
+      at
+      method
+      policyVersion
+      engineerId
+      reason
+    }
+    timeline(first: 200) {
+      hasMore
+      endCursor
+      nodes {
+        id
+        at
+        kind
+        actorRole
+        data
+      }
+    }
+  }
+}
+"""
+
+PROPOSE_ENGINEERS = """
+query ProposeEngineers($orderId: UUID!, $parts: [PartNeed!], $first: Int! = 20) {
+  proposeEngineers(orderId: $orderId, parts: $parts, first: $first) {
+    best
+    policyVersion
+    rankedCount
+    outCount
+    ranked {
+      engineerId
+      name
+      score
+      slotStart
+      slotEnd
+      travelMinutes
+      scores {
+        component
+        value
+      }
+      notes {
+        code
+        text
+      }
+    }
+    out {
+      engineerId
+      name
+      reasons {
+        code
+        text
+      }
+    }
+  }
+}
+"""
+
+CREATE_WORK_ORDER = """
+mutation CreateWorkOrder($input: CreateWorkOrder!) {
+  createWorkOrder(input: $input) {
+    id
+    number
+    state
+    respondDueAt
+    arriveDueAt
+    resolveDueAt
+  }
+}
+"""
+
+DISPATCH = """
+mutation DispatchWorkOrder($orderId: UUID!, $parts: [PartNeed!]) {
+  dispatchWorkOrder(orderId: $orderId, parts: $parts) {
+    id
+    state
+    scheduledStart
+    engineer {
+      id
+      name
+    }
+  }
+}
+
+mutation AssignWorkOrder(
+  $orderId: UUID!
+  $engineerId: UUID!
+  $start: DateTime
+  $override: Boolean! = false
+  $reason: String! = ""
+) {
+  assignWorkOrder(
+    orderId: $orderId
+    engineerId: $engineerId
+    start: $start
+    override: $override
+    reason: $reason
+  ) {
+    id
+    state
+    scheduledStart
+    revision
+  }
+}
+
+mutation ReassignVisit(
+  $id: UUID!
+  $engineerId: UUID!
+  $revision: Int
+  $start: DateTime
+  $override: Boolean! = false
+  $reason: String! = ""
+) {
+  reassignVisit(
+    id: $id
+    engineerId: $engineerId
+    revision: $revision
+    start: $start
+    override: $override
+    reason: $reason
+  ) {
+    id
+    state
+    scheduledStart
+    revision
+  }
+}
+
+mutation DispatchDay($start: DateTime!, $end: DateTime!, $limit: Int! = 500) {
+  dispatchDay(start: $start, end: $end, limit: $limit) {
+    considered
+    assigned {
+      orderId
+      visitId
+      engineerId
+      start
+      end
+    }
+    unassigned {
+      orderId
+      number
+      reasons {
+        code
+        engineers
+      }
+    }
+  }
+}
+"""
+
+SIGN_OFF_LINK = """
+mutation CreateSignOffLink($visitId: UUID!, $locale: String) {
+  createSignOffLink(visitId: $visitId, locale: $locale) {
+    url
+    visitId
+  }
+}
+"""
+
+QUARANTINE = """
+query Quarantined($state: String = "open", $first: Int! = 50, $after: String) {
+  quarantined(state: $state, first: $first, after: $after) {
+    endCursor
+    hasMore
+    nodes {
+      id
+      commandId
+      deviceName
+      userName
+      visitId
+      category
+      code
+      path
+      message
+      body
+      receivedAt
+      state
+      note
+    }
+  }
+}
+
+mutation QuarantineRetry($id: UUID!) {
+  quarantineRetry(id: $id) {
+    status
+    code
+    path
+    message
+  }
+}
+
+mutation QuarantineDismiss($id: UUID!, $note: String!) {
+  quarantineDismiss(id: $id, note: $note)
+}
+"""
+
+OPERATIONS: dict[str, str] = {
+    "pull": PULL,
+    "push": PUSH,
+    "changed": CHANGED,
+    "viewer": VIEWER,
+    "board": BOARD,
+    "orders": ORDERS,
+    "visits": VISITS,
+    "order_detail": ORDER_DETAIL,
+    "propose_engineers": PROPOSE_ENGINEERS,
+    "create_work_order": CREATE_WORK_ORDER,
+    "dispatch": DISPATCH,
+    "sign_off_link": SIGN_OFF_LINK,
+    "quarantine": QUARANTINE,
+}
+"""By the name of their file."""
