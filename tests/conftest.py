@@ -50,7 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--large", action="store_true", help="crash, simulation and stress tests ten times as large"
     )
-    parser.addoption("--browser", action="store_true", help="also the tests in a real browser (tests/browser)")
+    parser.addoption(
+        "--browser", action="store_true", help="also the tests in a real browser (tests/browser)"
+    )
 
 
 def pytest_report_header() -> str:

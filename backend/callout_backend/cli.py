@@ -18,11 +18,17 @@ Workers = Annotated[int | None, Parameter(help="Processes; default CALLOUT_WORKE
 
 
 @app.command
-def run() -> int:
-    """Start everything on this machine: servers, migrations, API, worker; play the demo the first time; serve."""
+def run(*, demo: bool = True) -> int:
+    """Start everything on this machine: servers, migrations, API, worker; play the demo the first time; serve.
+
+    Parameters
+    ----------
+    demo
+        Load and play the demo, if this database has not seen it.
+    """
     from callout_backend.house import keep_house
 
-    return keep_house(Settings.from_env(), demo=[], once=True, serve_on=True)
+    return keep_house(Settings.from_env(), demo=[] if demo else None, serve_on=True)
 
 
 @app.command
@@ -135,7 +141,7 @@ def demo(
     chosen = {name: value for name, value in given.items() if value is not None}
     if not answers(settings):
         arguments = [part for name, value in chosen.items() for part in (f"--{name}", str(value))]
-        return keep_house(settings, demo=arguments, once=False, serve_on=serve)
+        return keep_house(settings, demo=arguments, serve_on=serve)
     from callout_backend.demo import main as play
     from callout_backend.ops import logs
 

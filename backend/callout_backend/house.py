@@ -77,10 +77,11 @@ def embedded_for(settings: Settings) -> EmbeddedServers:
     )
 
 
-def keep_house(settings: Settings, *, demo: Sequence[str] | None, once: bool, serve_on: bool) -> int:
+def keep_house(settings: Settings, *, demo: Sequence[str] | None, serve_on: bool) -> int:
     """Start everything, play the demo with these arguments (None: none), serve until told to end.
 
-    `once`: not when this data folder has seen the demo. `serve_on=False` ends after the demo with its exit code.
+    A demo that this database has seen with the same arguments is only shown again, by the demo itself.
+    `serve_on=False` ends after the demo with its exit code.
     """
     from callout_backend.migrations import migrate
 
@@ -104,7 +105,7 @@ def keep_house(settings: Settings, *, demo: Sequence[str] | None, once: bool, se
                 children.start("serve", callout("serve"), modest)
                 children.start("worker", callout("worker"), modest)
                 wait_until_served(full, children)
-                if demo is not None and not (once and (full.data / DEMO_FILE).exists()):
+                if demo is not None:
                     console.print(say("playing"))
                     played = children.start("demo", [*callout("demo"), *demo], environment, on_terminal=True)
                     code = children.finish(played)
@@ -192,11 +193,11 @@ def show_box(settings: Settings, console: Console) -> None:
     told = read_demo(settings.data / DEMO_FILE)
     for login in told.get("logins", []):
         grid.add_row(Text(spoken(login.get("who"))), Text(f"{login.get('login')}  {login.get('password')}"))
-    for link in told.get("links", []):
-        # No wrapping: a broken link cannot be clicked.
-        grid.add_row(Text(spoken(link.get("name"))), Text(str(link.get("url")), style="cyan", no_wrap=True))
-    grid.add_row(say("logs"), Text(str(settings.data.absolute() / "logs")))
+    grid.add_row(say("logs"), Text(str(settings.data.absolute() / "logs"), overflow="fold"))
     console.print(Panel(grid, title="Callout", subtitle=say("end_with"), expand=False))
+    for link in told.get("links", []):
+        # Below the box, on lines of their own: cut or broken at its edge they could not be copied.
+        console.print(Text(f"{spoken(link.get('name'))}: {link.get('url')}"), soft_wrap=True)
 
 
 def read_demo(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@
   both in `finally`, and closes a connection whose transaction did not end cleanly.
 """
 
+import contextlib
 from types import TracebackType
 from typing import Any
 
@@ -61,8 +62,10 @@ class CalloutTransaction(PostgresTransaction):
         return exception is None
 
     async def _give_back(self, *, broken: bool) -> None:
-        if broken and not self.connection.is_closed():
-            self.connection.terminate()
+        if broken:
+            # The pool may have taken back a connection that the server cut: then there is nothing left to end.
+            with contextlib.suppress(asyncpg.InterfaceError):
+                self.connection.terminate()
         if self.engine.pool:
             await self.engine.pool.release(self.connection)
         elif not self.connection.is_closed():

@@ -39,6 +39,7 @@ class Services:
     pokes: Pokes | None = None
     base_url: str = ""
     open_introspection: bool = False
+    signoff_days: int | None = None
 
     @classmethod
     def of(cls, state: Any) -> "Services":
@@ -50,6 +51,7 @@ class Services:
             pokes=getattr(state, "pokes", None),
             base_url=str(getattr(settings, "base_url", "") or ""),
             open_introspection=bool(getattr(settings, "open_introspection", False)),
+            signoff_days=getattr(settings, "signoff_days", None),
         )
 
 

@@ -54,6 +54,7 @@ class Prepared:
     operations: dict[str | None, OperationDefinitionNode]
     measured: Measured
     costs: set[tuple[object, ...]] = field(default_factory=set)
+    plans: dict[str | None, Any] = field(default_factory=dict)
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         """The operation meant by `name`, which may be None where there is but one."""

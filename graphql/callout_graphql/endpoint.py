@@ -7,7 +7,8 @@ import msgspec
 from litestar import Controller, MediaType, Request, Response, WebSocket, get, post, websocket
 
 from callout_graphql.context import Context, Services, identify, pick_locale, request_id_now
-from callout_graphql.execution import GraphQLRequest, Reply, read_request, refused
+from callout_graphql.execution import TIMEOUT_S, Engine, GraphQLRequest, Reply, read_request, refused
+from callout_graphql.guard import Limits
 from callout_graphql.negotiation import PLAIN_JSON, answer_type, is_json, status_of, wants_page
 from callout_graphql.refusals import NotAcceptable
 from callout_graphql.schema import engine
@@ -51,11 +52,11 @@ class CalloutGraphQL(Controller):
     @websocket()
     async def by_socket(self, socket: WebSocket[Any, Any, Any]) -> None:
         """Operations over graphql-transport-ws."""
-        await serve_socket(socket, engine(), Services.of(socket.app.state))
+        await serve_socket(socket, _engine(socket.app.state), Services.of(socket.app.state))
 
 
 async def _answer(request: AnyRequest, *, by_get: bool) -> Response[bytes]:
-    services = Services.of(request.app.state)
+    services, running = Services.of(request.app.state), _engine(request.app.state)
     locale = pick_locale(request.headers.get("accept-language"))
     context = Context(services, None, locale=locale, request_id=request_id_now(), base_url=_origin(request))
     media_type = PLAIN_JSON
@@ -69,14 +70,23 @@ async def _answer(request: AnyRequest, *, by_get: bool) -> Response[bytes]:
             services,
             request.headers.get("authorization"),
             # A look at the session that is seconds old is good enough to read by, not to write by.
-            cached=engine().only_reads(asked),
+            cached=running.only_reads(asked),
         )
         if context.principal is not None:
             context.locale = context.principal.locale
-        reply = await engine().run(asked, context, may_hold_nul=may_hold_nul, by_get=by_get)
+        reply = await running.run(asked, context, may_hold_nul=may_hold_nul, by_get=by_get)
     except Refusal as refusal:
         reply = refused(refusal, context)
     return _response(reply, media_type)
+
+
+def _engine(state: Any) -> Engine:
+    settings = getattr(state, "settings", None)
+    return engine(
+        int(getattr(settings, "graphql_tokens_max", Limits.tokens)),
+        # Before the database's own limit for a statement, so that it is this door that answers.
+        min(TIMEOUT_S, float(getattr(settings, "request_seconds_max", TIMEOUT_S))),
+    )
 
 
 def _response(reply: Reply, media_type: str) -> Response[bytes]:

@@ -21,11 +21,12 @@ from graphql import (
     subscribe,
     type_from_ast,
 )
-from graphql.execution.values import get_variable_values
+from graphql.execution.values import VariableValues, get_variable_values
 
 from callout_graphql.context import Context
 from callout_graphql.documents import Documents, Prepared, Unfit
 from callout_graphql.guard import Limits
+from callout_graphql.plan import plan_of, run_plan
 from callout_graphql.refusals import (
     NulCharacter,
     OnlyQueriesByGet,
@@ -81,24 +82,34 @@ class Engine:
     """The schema with its caches. One per process; holds nothing of any caller."""
 
     def __init__(
-        self, schema: strawberry.Schema, *, limits: Limits | None = None, timeout_s: float = TIMEOUT_S
+        self,
+        schema: strawberry.Schema,
+        *,
+        limits: Limits | None = None,
+        timeout_s: float = TIMEOUT_S,
+        plans: bool = True,
     ) -> None:
         self.schema = schema._schema
         self.executor_class = schema.execution_context_class
         self.documents = Documents(self.schema, limits or Limits())
         self.timeout_s = timeout_s
+        self.plans = plans
 
     async def run(
         self, request: GraphQLRequest, context: Context, *, may_hold_nul: bool = False, by_get: bool = False
     ) -> Reply:
         """Answer a query or mutation. Never raises but for cancellation."""
         try:
-            prepared, operation = self._prepare(request, context, may_hold_nul)
+            prepared, operation, variables = self._prepare(request, context, may_hold_nul)
             if by_get and operation.operation is not OperationType.QUERY:
                 raise OnlyQueriesByGet()
             if operation.operation is OperationType.SUBSCRIPTION:
                 raise OperationNotHere()
+            plan = plan_of(prepared, operation, self.schema) if self.plans else None
             async with asyncio.timeout(self.timeout_s):
+                data = await run_plan(plan, context, variables) if plan is not None else None
+                if data is not None:
+                    return Reply({"data": data})
                 result = execute(
                     self.schema,
                     prepared.document,
@@ -123,7 +134,7 @@ class Engine:
     ) -> AsyncIterator[ExecutionResult] | Reply:
         """The stream of a subscription, or the reply where the operation is another or was refused."""
         try:
-            prepared, operation = self._prepare(request, context, may_hold_nul)
+            prepared, operation, _ = self._prepare(request, context, may_hold_nul)
             if operation.operation is not OperationType.SUBSCRIPTION:
                 return await self.run(request, context, may_hold_nul=may_hold_nul)
             opened = subscribe(
@@ -160,7 +171,7 @@ class Engine:
 
     def _prepare(
         self, request: GraphQLRequest, context: Context, may_hold_nul: bool
-    ) -> tuple[Prepared, OperationDefinitionNode]:
+    ) -> tuple[Prepared, OperationDefinitionNode, VariableValues]:
         if request.query is None:
             raise BadRequestBody(why="`query` is missing")
         prepared = self.documents.prepare(request.query, may_introspect=context.may_introspect)
@@ -186,7 +197,7 @@ class Engine:
                 path = _nul_path(type_, variables.get(name), f"variables.{name}")
                 if path is not None:
                     raise NulCharacter(path=path)
-        return prepared, operation
+        return prepared, operation, coerced
 
 
 def _nul_path(type_: GraphQLType | None, value: Any, path: str) -> str | None:

@@ -45,7 +45,7 @@ COUNT_MAX: Final = 10**9
 """Figures stop growing here: spread fragments can make numbers of thousands of digits."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """What one document may ask for. `fields` and `aliases` count after spreading, `directives` as written.
 

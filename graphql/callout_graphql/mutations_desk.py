@@ -7,11 +7,11 @@ from uuid import UUID
 import strawberry
 
 from callout_dispatch import assign
+from callout_graphql.edges import Info
 from callout_graphql.types_desk import (
     Asset,
     Contact,
     Customer,
-    Info,
     Part,
     Site,
     WorkOrder,

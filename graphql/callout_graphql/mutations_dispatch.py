@@ -1,6 +1,6 @@
 """Mutations of dispatch, of devices, and of the phones."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -8,11 +8,11 @@ import strawberry
 
 from callout_contracts.commands import PushEnvelope
 from callout_dispatch import assign, engineers
+from callout_graphql.edges import Info
 from callout_graphql.mutations_desk import there
 from callout_graphql.queries import PartNeed
 from callout_graphql.reading import sign_off_summary
 from callout_graphql.sight import visits_in_sight
-from callout_graphql.types_desk import Info
 from callout_graphql.types_dispatch import DayResult, Engineer, Visit
 from callout_graphql.types_sync import (
     CommandAnswer,
@@ -165,8 +165,15 @@ class DispatchMutations:
             if visit_id not in await visits_in_sight(work, sight, [visit_id]):
                 raise NotFound(entity="visit")
             order_id, summary = await sign_off_summary(work, visit_id)
+            days = context.services.signoff_days
             return await signoff.create_link(
-                work, visit_id, order_id, summary, locale or context.locale, context.who.user_id
+                work,
+                visit_id,
+                order_id,
+                summary,
+                locale or context.locale,
+                context.who.user_id,
+                timedelta(days=days) if days else signoff.TTL_DEFAULT,
             )
 
         token = await context.run(act)

@@ -10,8 +10,9 @@ from callout_dispatch import assign
 from callout_dispatch import reading as dispatch
 from callout_graphql import sight as sights
 from callout_graphql.connections import PAGE_DEFAULT, Connection, connection, cursor_id, cut, page_size
+from callout_graphql.edges import Info
 from callout_graphql.reading import dead_letters
-from callout_graphql.types_desk import Customer, Info, Part, Site, WorkOrder
+from callout_graphql.types_desk import Customer, Part, Site, WorkOrder
 from callout_graphql.types_dispatch import (
     Board,
     Engineer,

@@ -8,7 +8,8 @@ from graphql import GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema
 from strawberry.extensions import MaskErrors
 from strawberry.schema.config import StrawberryConfig
 
-from callout_graphql.execution import Engine
+from callout_graphql.execution import TIMEOUT_S, Engine
+from callout_graphql.guard import Limits
 from callout_graphql.mutations_desk import DeskMutations
 from callout_graphql.mutations_dispatch import DispatchMutations
 from callout_graphql.queries import Query
@@ -54,6 +55,6 @@ def schema() -> strawberry.Schema:
 
 
 @cache
-def engine() -> Engine:
-    """The engine of this process."""
-    return Engine(schema())
+def engine(tokens_max: int = Limits.tokens, timeout_s: float = TIMEOUT_S) -> Engine:
+    """The engine of this process for these settings."""
+    return Engine(schema(), limits=Limits(tokens=tokens_max), timeout_s=timeout_s)

@@ -9,8 +9,8 @@ from weakref import WeakKeyDictionary
 import strawberry
 
 from callout_graphql.context import Context
+from callout_graphql.edges import Info
 from callout_graphql.refusals import SessionOver
-from callout_graphql.types_desk import Info
 from callout_graphql.types_sync import Poke
 from callout_people.principals import Principal
 from callout_store.errors import Busy

@@ -7,14 +7,12 @@ from uuid import UUID
 import strawberry
 
 from callout_graphql.connections import Connection, connection, cursor_id, page_size
-from callout_graphql.context import Context
+from callout_graphql.edges import Info, edge
 from callout_graphql.scalars import JSON
 from callout_orders import reading
 
 if TYPE_CHECKING:
     from callout_graphql.types_dispatch import DispatchDecision, Visit
-
-Info = strawberry.Info[Context, None]
 
 
 @strawberry.type
@@ -27,10 +25,7 @@ class Customer:
     tier: str
     created_at: datetime
 
-    @strawberry.field
-    async def contacts(self, info: Info) -> list["Contact"]:
-        """The people at this customer."""
-        return await info.context.loaders.contacts_of_customer.load(self.id)
+    contacts: list["Contact"] = edge("contacts_of_customer", "id", "The people at this customer.")
 
 
 @strawberry.type
@@ -58,15 +53,9 @@ class Site:
     geofence_radius_m: int
     revision: int
 
-    @strawberry.field
-    async def customer(self, info: Info) -> Customer | None:
-        """Whose place it is."""
-        return await info.context.loaders.customers.load(self.customer_id)
+    customer: Customer | None = edge("customers", "customer_id", "Whose place it is.")
 
-    @strawberry.field
-    async def assets(self, info: Info) -> list["Asset"]:
-        """The machines on this site."""
-        return await info.context.loaders.assets_of_site.load(self.id)
+    assets: list["Asset"] = edge("assets_of_site", "id", "The machines on this site.")
 
 
 @strawberry.type
@@ -79,10 +68,7 @@ class Asset:
     model: str
     name: str
 
-    @strawberry.field
-    async def site(self, info: Info) -> Site | None:
-        """Where it stands."""
-        return await info.context.loaders.sites.load(self.site_id)
+    site: Site | None = edge("sites", "site_id", "Where it stands.")
 
 
 @strawberry.type
@@ -104,10 +90,7 @@ class StockLevel:
     part_id: UUID
     quantity: int
 
-    @strawberry.field
-    async def part(self, info: Info) -> Part | None:
-        """The part."""
-        return await info.context.loaders.parts.load(self.part_id)
+    part: Part | None = edge("parts", "part_id", "The part.")
 
 
 @strawberry.type
@@ -197,44 +180,25 @@ class WorkOrder:
         """The skills that the work needs."""
         return [SkillLevel(skill=skill, level=level) for skill, level in sorted(root.skills.items())]
 
-    @strawberry.field
-    async def customer(self, info: Info) -> Customer | None:
-        """Whose order it is."""
-        return await info.context.loaders.customers.load(self.customer_id)
+    customer: Customer | None = edge("customers", "customer_id", "Whose order it is.")
 
-    @strawberry.field
-    async def site(self, info: Info) -> Site | None:
-        """Where the work is."""
-        return await info.context.loaders.sites.load(self.site_id)
+    site: Site | None = edge("sites", "site_id", "Where the work is.")
 
-    @strawberry.field
-    async def contact(self, info: Info) -> Contact | None:
-        """Whom to ask for."""
-        return await info.context.loaders.contacts.load(self.contact_id) if self.contact_id else None
+    contact: Contact | None = edge("contacts", "contact_id", "Whom to ask for.")
 
-    @strawberry.field
-    async def asset(self, info: Info) -> Asset | None:
-        """The machine."""
-        return await info.context.loaders.assets.load(self.asset_id) if self.asset_id else None
+    asset: Asset | None = edge("assets", "asset_id", "The machine.")
 
-    @strawberry.field
-    async def references(self, info: Info) -> list[ExternalReference]:
-        """Ids of this order in other systems."""
-        return await info.context.loaders.references_of_order.load(self.id)
+    references: list[ExternalReference] = edge(
+        "references_of_order", "id", "Ids of this order in other systems."
+    )
 
-    @strawberry.field
-    async def visits(
-        self, info: Info
-    ) -> list[Annotated["Visit", strawberry.lazy("callout_graphql.types_dispatch")]]:
-        """The order's visits that the caller may see, in the order they were planned."""
-        return await info.context.loaders.visits_of_order.load(self.id)
+    visits: list[Annotated["Visit", strawberry.lazy("callout_graphql.types_dispatch")]] = edge(
+        "visits_of_order", "id", "The order's visits that the caller may see, in the order they were planned."
+    )
 
-    @strawberry.field
-    async def decisions(
-        self, info: Info
-    ) -> list[Annotated["DispatchDecision", strawberry.lazy("callout_graphql.types_dispatch")]]:
-        """Who was sent and why, each time that was decided."""
-        return await info.context.loaders.decisions_of_order.load(self.id)
+    decisions: list[Annotated["DispatchDecision", strawberry.lazy("callout_graphql.types_dispatch")]] = edge(
+        "decisions_of_order", "id", "Who was sent and why, each time that was decided."
+    )
 
     @strawberry.field
     async def timeline(

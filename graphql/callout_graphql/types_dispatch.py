@@ -12,8 +12,9 @@ from callout_dispatch.pick_terms import Reason
 from callout_dispatch.pick_texts import explain
 from callout_dispatch.whole_day import DayUnassigned as UnassignedView
 from callout_graphql.context import Context
+from callout_graphql.edges import Info, edge
 from callout_graphql.scalars import JSON, Long
-from callout_graphql.types_desk import Info, Signature, SkillLevel, StockLevel, WorkOrder
+from callout_graphql.types_desk import Signature, SkillLevel, StockLevel, WorkOrder
 
 
 @strawberry.type
@@ -64,15 +65,9 @@ class Engineer:
             lat=root.last_lat, lng=root.last_lng, accuracy_m=root.last_accuracy_m, at=root.last_position_at
         )
 
-    @strawberry.field
-    async def skills(self, info: Info) -> list[SkillLevel]:
-        """What the engineer can do."""
-        return await info.context.loaders.skills_of_engineer.load(self.id)
+    skills: list[SkillLevel] = edge("skills_of_engineer", "id", "What the engineer can do.")
 
-    @strawberry.field
-    async def stock(self, info: Info) -> list[StockLevel]:
-        """What is on the van."""
-        return await info.context.loaders.stock_of_holder.load(self.id)
+    stock: list[StockLevel] = edge("stock_of_holder", "id", "What is on the van.")
 
 
 @strawberry.type
@@ -145,25 +140,15 @@ class Visit:
     created_at: datetime
     revision: int
 
-    @strawberry.field
-    async def order(self, info: Info) -> WorkOrder | None:
-        """The order that it serves."""
-        return await info.context.loaders.orders.load(self.order_id)
+    order: WorkOrder | None = edge("orders", "order_id", "The order that it serves.")
 
-    @strawberry.field
-    async def engineer(self, info: Info) -> Engineer | None:
-        """Who goes."""
-        return await info.context.loaders.engineers.load(self.engineer_id) if self.engineer_id else None
+    engineer: Engineer | None = edge("engineers", "engineer_id", "Who goes.")
 
-    @strawberry.field
-    async def events(self, info: Info) -> list[OnSiteEvent]:
-        """What happened, in the order of corrected time."""
-        return await info.context.loaders.events_of_visit.load(self.id)
+    events: list[OnSiteEvent] = edge(
+        "events_of_visit", "id", "What happened, in the order of corrected time."
+    )
 
-    @strawberry.field
-    async def signatures(self, info: Info) -> list[Signature]:
-        """The customer's sign-offs."""
-        return await info.context.loaders.signatures_of_visit.load(self.id)
+    signatures: list[Signature] = edge("signatures_of_visit", "id", "The customer's sign-offs.")
 
 
 @strawberry.type

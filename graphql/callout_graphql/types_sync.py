@@ -5,8 +5,8 @@ from uuid import UUID
 
 import strawberry
 
+from callout_graphql.edges import Info
 from callout_graphql.scalars import JSON, Long
-from callout_graphql.types_desk import Info
 from callout_graphql.types_dispatch import Engineer
 
 

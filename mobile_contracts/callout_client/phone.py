@@ -213,15 +213,15 @@ class Phone:
             },
         )
         answers = pushed["push"].answers
-        matched = [(batch[answer.index][0], answer) for answer in answers]
-        self.store.answered(matched)
-        self.heard(answers)
-        codes = {answer.code for answer in answers if answer.status == "refused"}
-        if "DEVICE_REVOKED" in codes:
+        left = self.store.answered([(batch[answer.index][0], answer) for answer in answers])
+        settled = [answer for answer in answers if answer not in left]
+        self.heard(settled)
+        if any(answer.code == "DEVICE_REVOKED" for answer in left):
             raise DeviceShutOut("DEVICE_REVOKED")
-        if "TRY_AGAIN" in codes and all(answer.code == "TRY_AGAIN" for answer in answers):
-            raise Refused("TRY_AGAIN", retryable=True)
-        return [answer for answer in answers if answer.code != "TRY_AGAIN"]
+        if not settled:
+            # Nothing of the batch got through: to send it again at once would be hammering.
+            raise Refused(next((answer.code for answer in left if answer.code), "NO_ANSWER"), retryable=True)
+        return settled
 
     async def _pull_page(self) -> Page:
         variables = {"cursor": self.store.mark("cursor"), "limit": PAGE_ROWS}

@@ -145,8 +145,9 @@ class Store:
             "select sequence, body from command where state = 'pending' order by sequence limit ?", (limit,)
         ).fetchall()
 
-    def answered(self, answers: Sequence[tuple[int, Answer]]) -> None:
-        """Take commands out of the queue by their answers. `TRY_AGAIN` and `DEVICE_REVOKED` leave them in it."""
+    def answered(self, answers: Sequence[tuple[int, Answer]]) -> list[Answer]:
+        """Take commands out of the queue by their answers; those answers that leave theirs in it (`TRY_AGAIN` …)."""
+        left = []
         with self._transaction():
             for sequence, answer in answers:
                 if answer.status != "refused":
@@ -154,11 +155,13 @@ class Store:
                 elif answer.code == "COMMAND_ID_REUSED":
                     state = "rejected"
                 else:
+                    left.append(answer)
                     continue
                 self._db.execute(
                     "update command set state = ?, answer = ? where sequence = ?",
                     (state, msgspec.json.encode(answer).decode(), sequence),
                 )
+        return left
 
     def answered_sequences(self) -> list[int]:
         """Commands whose effect was not pulled yet."""

@@ -1,5 +1,6 @@
 """`callout run` as a person meets it: it comes up, says where, ends cleanly, and mends what a kill left behind."""
 
+import json
 import os
 import shutil
 import signal
@@ -23,16 +24,20 @@ from callout_backend.supervise import MARK, Supervisor
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 READY_SECONDS = 120
-KEPT_DEMO = '{"logins": [{"who": {"en": "Dispatcher", "zh": "调度员"}, "login": "anna", "password": "pw-1"}]}'
+LINK = "http://127.0.0.1/s/" + "x" * 150
+KEPT_DEMO = {
+    "logins": [{"who": {"en": "Dispatcher", "zh": "调度员"}, "login": "anna", "password": "pw-1"}],
+    "links": [{"name": "A customer signs", "url": LINK}],
+}
 
 
 @pytest.fixture(scope="module")
 def data() -> Iterator[Path]:
-    """A data folder that has seen the demo, so that a run serves at once."""
+    """A data folder in which a demo left its logins."""
     folder = Path(tempfile.mkdtemp(prefix="callout-test-"))
     folder.chmod(0o711)
     (folder / "data").mkdir(mode=0o711)
-    (folder / "data" / DEMO_FILE).write_text(KEPT_DEMO, "utf-8")
+    (folder / "data" / DEMO_FILE).write_text(json.dumps(KEPT_DEMO), "utf-8")
     yield folder / "data"
     left = Supervisor(folder / "data")
     left.end_leftovers()
@@ -66,7 +71,7 @@ def environment(data: Path, port: int, **more: str) -> dict[str, str]:
 
 def callout(command: str, data: Path, port: int, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "callout_backend", command],
+        [sys.executable, "-m", "callout_backend", *command.split()],
         env=environment(data, port, **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -104,10 +109,10 @@ def family(data: Path) -> list[int]:
 
 def test_run_serves_and_ends_on_a_signal(data: Path, port: int) -> None:
     """The newcomer's first minutes: up, a box to read, Ctrl-C, and nothing left running on their machine."""
-    run = callout("run", data, port)
+    run = callout("run --no-demo", data, port)
     wait_served(run, port)
     assert family(data)
-    second = callout("run", data, port + 1)
+    second = callout("run --no-demo", data, port + 1)
     said = second.communicate(timeout=60)[0]
     assert second.returncode == 1
     assert "in use by another callout process" in said
@@ -119,7 +124,7 @@ def test_run_serves_and_ends_on_a_signal(data: Path, port: int) -> None:
     run.send_signal(signal.SIGINT)
     said = run.communicate(timeout=60)[0]
     assert run.returncode == 0, said
-    for expected in (f"http://127.0.0.1:{port}/graphql", "anna", "pw-1", "Dispatcher"):
+    for expected in (f"http://127.0.0.1:{port}/graphql", "anna", "pw-1", "Dispatcher", LINK):
         assert expected in said
     assert family(data) == []
     assert running_urls(data) is None
@@ -127,12 +132,12 @@ def test_run_serves_and_ends_on_a_signal(data: Path, port: int) -> None:
 
 def test_a_killed_run_is_tidied_up_by_the_next(data: Path, port: int) -> None:
     """After kill -9 the API still held the port and the worker still ran: the next run replaces both, same data."""
-    run = callout("run", data, port)
+    run = callout("run --no-demo", data, port)
     wait_served(run, port)
     before = family(data)
     run.kill()
     run.communicate(timeout=10)
-    again = callout("run", data, port)
+    again = callout("run --no-demo", data, port)
     try:
         # Until then it is the old API that answers.
         assert wait_until(lambda: not set(before) & set(family(data)), 60)
@@ -146,7 +151,7 @@ def test_a_killed_run_is_tidied_up_by_the_next(data: Path, port: int) -> None:
 
 def test_a_child_that_ends_is_told_with_its_last_words(data: Path, port: int) -> None:
     """The API died in the night: whoever looks at the terminal sees which program, and why."""
-    run = callout("run", data, port)
+    run = callout("run --no-demo", data, port)
     wait_served(run, port)
     worker = next(p for p in map(psutil.Process, family(data)) if p.cmdline()[-1] == "worker")
     worker.kill()

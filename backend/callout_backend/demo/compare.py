@@ -91,6 +91,16 @@ select id, kind, events, quarantined, moves, signatures, lines,
 from counted
 """
 
+CLOCKS: Final = """
+select count(*) as events, count(*) filter (where 'time_uncertain' = any(e.flags)) as uncertain,
+    coalesce(max(abs(extract(epoch from e.device_time - m.at))), 0)::float8 as phone_off_max_s,
+    coalesce(percentile_cont(0.5) within group (order by abs(extract(epoch from e.corrected_at - m.at))), 0)::float8
+        as corrected_off_median_s,
+    coalesce(max(abs(extract(epoch from e.corrected_at - m.at))), 0)::float8 as corrected_off_max_s
+from unnest($1::uuid[], $2::timestamptz[]) as m(id, at)
+join visit_event e on e.org_id = callout_org() and e.id = m.id
+"""
+
 STOCK: Final = """
 select count(*) from stock_level l
 where l.org_id = callout_org() and l.quantity <> coalesce((
@@ -176,6 +186,15 @@ async def compare_commands(db: Database, org_id: UUID, made: Sequence[Made]) -> 
             stock_wrong=await work.fetchval(STOCK),
             samples=[str(dict(row)) for row in rows if row["lost"] or row["doubled"]][:SAMPLES_MAX],
         )
+
+
+async def compare_clocks(db: Database, org_id: UUID, made: Sequence[Made]) -> dict[str, float]:
+    """How wrong the phones' clocks were, and how wrong the corrected times are: seconds of the fast day, in which one
+    second of a slow network counts as many times more as the day runs faster."""
+    async with db.work(org_id) as work:
+        row = await work.fetchrow(CLOCKS, [UUID(one.id) for one in made], [one.at for one in made])
+    assert row is not None
+    return {name: round(value, 1) for name, value in row.items()}
 
 
 async def tallies(work: Work) -> dict[str, Any]:

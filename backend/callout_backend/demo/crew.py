@@ -29,10 +29,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """A command that a phone ever made. `twin`: it wrongly carries another one's id and must be refused."""
+    """A command that a phone ever made, and when in truth. `twin`: it wrongly carries another one's id and must be
+    refused."""
 
     id: str
     kind: str
+    at: datetime
     twin: bool = False
 
 
@@ -233,7 +235,7 @@ class EngineerDay:
         duration_s: float | None = None,
     ) -> None:
         id_ = self.phone.record(kind, visit_id, payload, location=location, duration_s=duration_s)
-        self.made.append(Made(id=str(id_), kind=kind))
+        self.made.append(Made(id=str(id_), kind=kind, at=self.truth()))
 
     def _signature(self, order: dict[str, Any], site: dict[str, Any]) -> dict[str, Any]:
         accepts = self.rng.random() < 0.93
@@ -323,7 +325,7 @@ class EngineerDay:
         self.phone.store.forget([sequence])
         self.phone.store.enqueue(sequence, told["id"], told["visitId"], told["kind"], _encode(told))
         if twin:
-            self.made.append(Made(id=told["id"], kind=told["kind"], twin=True))
+            self.made.append(Made(id=told["id"], kind=told["kind"], at=self.truth(), twin=True))
 
 
 def skew_of(rng: random.Random) -> timedelta:

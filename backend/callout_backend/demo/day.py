@@ -18,13 +18,13 @@ import asyncpg
 import msgspec
 from rich.console import Console
 
-from callout_backend.demo import box, compare, report, sf311, world
+from callout_backend.demo import box, compare, intake, report, sf311, world
 from callout_backend.demo.crew import Crew, EngineerDay, skew_of
 from callout_backend.demo.fast import api_servers
 from callout_backend.demo.office import Desk, Office, contact_email
 from callout_backend.jobs.drain import drain
 from callout_backend.jobs.handlers import make_handlers
-from callout_backend.settings import Settings
+from callout_backend.settings import Settings, SettingsError
 from callout_backend.wiring import make_database
 from callout_client import HttpTransport
 from callout_dispatch import assign
@@ -34,7 +34,7 @@ from callout_store import journal
 from callout_store.clock import FastClock, ManualClock, SystemClock
 from callout_store.work import Database
 
-SEED, ENGINEERS, SPEED = 1, 40, 900.0
+SEED, ENGINEERS, SPEED = 1, 40, 1000.0
 ENGINEERS_MAX: Final = 400
 SPEED_MAX: Final = 5000.0
 PLAYED: Final = "demo.played"
@@ -172,6 +172,9 @@ class Demo:
             copies = await self._settle(staff.org_id, days)
             made = [one for of_one in days for one in of_one.made]
             commands = await compare.compare_commands(self.db, staff.org_id, made)
+            clocks = await compare.compare_clocks(
+                self.db, staff.org_id, [one for one in made if not one.twin]
+            )
             self._took("comparison")
         self.db.clock = SystemClock()
         await self._clocks(staff, [*todays, *ordered])
@@ -188,6 +191,7 @@ class Demo:
             copies=copies,
             commands=commands,
             tallies=tallies,
+            clocks=clocks,
             storm={
                 "seconds": round(storm_s, 2),
                 "commands": after[0] - before[0],
@@ -200,7 +204,7 @@ class Demo:
 
     async def _import(
         self, chosen: list[sf311.Request], today: set[str], day: Any, engineers: int, rng: random.Random
-    ) -> tuple[world.Staff, world.Places, list[world.Imported]]:
+    ) -> tuple[world.Staff, intake.Places, list[intake.Imported]]:
         password_hash = await shared().hash(box.PASSWORD)
         staff = await world.make_staff(
             self.db,
@@ -213,10 +217,10 @@ class Demo:
         )
         minutes = {key: rng.uniform(39, 49) for key in sorted(today)}
         with report.import_bar(self.console, len(chosen)) as advance:
-            places = await world.make_places(
+            places = await intake.make_places(
                 self.db, staff, chosen, password_hash=password_hash, progress=lambda _: None
             )
-            imported = await world.import_orders(
+            imported = await intake.import_orders(
                 self.db,
                 staff,
                 places,
@@ -242,18 +246,18 @@ class Demo:
         await _all(*(one(day) for day in days))
 
     async def _customers_order(
-        self, office: Office, staff: world.Staff, places: world.Places, clients: list[Any]
+        self, office: Office, staff: world.Staff, places: intake.Places, clients: list[Any]
     ) -> list[UUID]:
         """The contacts who may sign in order something for a site of theirs."""
         ordered = []
-        for number, name in enumerate(list(places.customers)[: world.CONTACT_USERS], start=1):
+        for number, name in enumerate(list(places.customers)[: intake.CONTACT_USERS], start=1):
             site_id = next(id_ for (customer, _), id_ in places.sites.items() if customer == name)
             desk = await Desk(clients[-1]).sign_in(
                 organisation=staff.slug, email=contact_email(number), password=box.PASSWORD
             )
             ordered.append(await office.order_as_customer(desk, site_id, number))
         async with self.db.work(staff.org_id) as work:
-            await world.rest(work, ordered)
+            await intake.rest(work, ordered)
         return ordered
 
     async def _settle(self, org_id: UUID, days: list[EngineerDay]) -> compare.Copies:
@@ -268,7 +272,7 @@ class Demo:
 
     async def _clocks(self, staff: world.Staff, order_ids: list[UUID]) -> None:
         """Let the day's SLA timers fire: each promise that was not kept is journaled, here or by a worker beside us."""
-        await world.arm_again(self.db, staff, order_ids)
+        await intake.arm_again(self.db, staff, order_ids)
         handlers = {SLA_CHANNEL: make_handlers(self.settings)[SLA_CHANNEL]}
         for _ in range(40):
             await drain(self.db, handlers)
@@ -334,8 +338,8 @@ def _handled(days: list[EngineerDay]) -> tuple[int, int]:
 
 def _check(orders: int | None, engineers: int, speed: float) -> None:
     if orders is not None and orders < 1:
-        raise ValueError("--orders is at least 1")
+        raise SettingsError("--orders", str(orders), "a whole number from 1")
     if not 1 <= engineers <= ENGINEERS_MAX:
-        raise ValueError(f"--engineers lies between 1 and {ENGINEERS_MAX}")
+        raise SettingsError("--engineers", str(engineers), f"a whole number from 1 to {ENGINEERS_MAX}")
     if not 1 <= speed <= SPEED_MAX:
-        raise ValueError(f"--speed lies between 1 and {SPEED_MAX:.0f}")
+        raise SettingsError("--speed", str(speed), f"a number from 1 to {SPEED_MAX:.0f}")

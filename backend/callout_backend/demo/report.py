@@ -50,6 +50,13 @@ TEXTS: dict[str, dict[str, str]] = {
     "network": {"en": "Network faults", "zh": "网络故障"},
     "answers": {"en": "Commands answered", "zh": "已答复的操作"},
     "storm": {"en": "Evening storm", "zh": "傍晚集中同步"},
+    "clocks": {"en": "Clocks", "zh": "时钟"},
+    "off": {
+        "en": "phones off by up to {phone_off_max_s} s, corrected to {corrected_off_median_s} s (median, "
+        "{corrected_off_max_s} s at most) of the fast day; {uncertain} marked uncertain",
+        "zh": "手机时钟误差最大 {phone_off_max_s} 秒,校正后中位数 {corrected_off_median_s} 秒"
+        "(最大 {corrected_off_max_s} 秒,按加速时间);{uncertain} 条标记为不确定",
+    },
     "rates": {
         "en": "{commands_per_s} commands/s, {documents_per_s} documents/s ({commands} and {documents} in {seconds} s)",
         "zh": "每秒 {commands_per_s} 个操作、{documents_per_s} 个文档({seconds} 秒内共 {commands} 和 {documents})",
@@ -78,6 +85,7 @@ def collect(
     copies: Copies,
     commands: Commands,
     tallies: dict[str, Any],
+    clocks: dict[str, float],
     storm: dict[str, Any],
     seconds: dict[str, float],
 ) -> dict[str, Any]:
@@ -104,6 +112,7 @@ def collect(
         "network": dict(network),
         "answers": dict(answers),
         "rejected_ids": sum(len(day.phone.store.rejected()) for day in days),
+        "clocks": clocks,
         "storm": storm,
         "copies": msgspec.to_builtins(copies),
         "commands": msgspec.to_builtins(commands),
@@ -160,6 +169,7 @@ def show(console: Console, told: dict[str, Any]) -> None:
     counts("sla_missed", told["sla_missed"])
     counts("network", told["network"])
     counts("answers", told["answers"])
+    table.add_row(text("clocks"), text("off", **told["clocks"]))
     table.add_row(text("storm"), text("rates", **told["storm"]))
     table.add_row(text("copies"), str(told["copies"]["documents"]))
     for fault in FAULTS:

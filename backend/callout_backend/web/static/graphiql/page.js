@@ -3,8 +3,8 @@
 (() => {
   const chinese = (navigator.language || '').toLowerCase().startsWith('zh');
   const welcome = chinese
-    ? '# 在下方“Headers”中填入登录后得到的访问令牌,然后运行。\n# 登录:POST /api/login(organisation、email、password)。\n\n'
-    : '# Put the access token of a sign-in into “Headers” below, then run.\n# Sign in: POST /api/login (organisation, email, password).\n\n';
+    ? '# 在下方“Headers”中填入登录后得到的访问令牌,然后运行。\n# 登录:POST /auth/login(organisation、email、password)。\n\n'
+    : '# Put the access token of a sign-in into “Headers” below, then run.\n# Sign in: POST /auth/login (organisation, email, password).\n\n';
   const query = welcome + `query Board {
   viewer {
     name

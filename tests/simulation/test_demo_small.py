@@ -1,0 +1,179 @@
+"""The demo's day at a small size, against real `callout serve` processes: nothing is lost, doubled or different."""
+
+import io
+import json
+import random
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from callout_backend.demo import compare, main
+from callout_backend.demo.crew import EngineerDay, Made, skew_of
+from callout_backend.house import DEMO_FILE
+from callout_backend.settings import Settings
+from callout_client import Store
+from callout_client.store import PageItem
+from callout_store.ids import new_id
+from callout_store.work import Database
+
+pytestmark = pytest.mark.slow
+
+ORDERS, ENGINEERS, SPEED = 60, 4, 4000.0
+
+
+class Played:
+    """One run of the demo, and where it left its things."""
+
+    def __init__(self, settings: Settings, code: int, told: dict[str, Any], said: str) -> None:
+        self.settings, self.code, self.told, self.said = settings, code, told, said
+        self.org_id = UUID(told["organisation"]["id"])
+
+
+@pytest.fixture(scope="module")
+async def played(settings: Settings, scale: int, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """The demo, played once for this file."""
+    own = replace(settings, public_url=None, data=tmp_path_factory.mktemp("demo"), secret=None)
+    out, said = own.data / "figures.json", io.StringIO()
+    code = await main(
+        own,
+        seed=5,
+        orders=ORDERS * scale,
+        engineers=ENGINEERS * scale,
+        speed=max(SPEED / scale, 1000.0),
+        json=out,
+        console=Console(file=said, width=100),
+    )
+    return Played(own, code, json.loads(out.read_text("utf-8")), said.getvalue())
+
+
+@pytest.fixture(scope="module")
+async def same(played: Played, settings: Settings) -> AsyncIterator[Database]:
+    """The database that the demo was played on."""
+    db = Database(str(settings.database_url))
+    await db.start()
+    yield db
+    await db.stop()
+
+
+def test_nothing_was_lost_doubled_or_different(played: Played) -> None:
+    """The main promise to people in the field: what the phone took down, the office has, once."""
+    told = played.told
+    assert (told["lost"], told["doubled"], told["mismatched"]) == (0, 0, 0), told["copies"]["samples"]
+    assert played.code == 0
+    assert told["commands"]["events"] + told["commands"]["quarantined"] == told["commands"]["made"]
+
+
+def test_the_day_really_happened(played: Played, scale: int) -> None:
+    """A day without work, faults or conflicts would prove nothing by its zeroes."""
+    told = played.told
+    assert told["orders_imported"] == ORDERS * scale
+    assert told["engineers"] == ENGINEERS * scale
+    assert told["planned"]["assigned"] >= 10
+    assert told["commands"]["made"] >= 80
+    assert told["copies"]["documents"] >= 200
+    assert {"accepted", "travelling", "arrived", "diagnosed", "completed", "customer_signed", "left"} <= set(
+        told["events"]
+    )
+    assert told["visits"]["completed"] >= 5
+    assert sum(told["network"].values()) > 0
+    assert told["office"]["ordered by customers"] == told["office"]["sent twice, taken once"] > 0
+    assert told["storm"]["documents_per_s"] > 0
+    assert told["clocks"]["phone_off_max_s"] > 1
+    assert sum(told["sla_missed"].values()) > 0
+
+
+def test_rows_that_are_no_orders_are_told(played: Played) -> None:
+    """A silent drop is a customer who waits for nobody."""
+    assert played.told["file"] == {"rows": 10_000, "usable": 5_736, "rejected": {"point: null_island": 4_264}}
+    lines = (played.settings.data / "demo" / "rejected.csv").read_text("utf-8").splitlines()
+    assert len(lines) == 4_265
+    assert "4264" in played.said
+
+
+def test_the_box_has_what_a_newcomer_needs(played: Played) -> None:
+    """Without logins and a link the newcomer looks at a sign-in form and leaves."""
+    box = json.loads((played.settings.data / DEMO_FILE).read_text("utf-8"))
+    assert [login["login"].split("@")[0] for login in box["logins"]] == [
+        "dispatcher",
+        "supervisor",
+        "e01",
+        "e02",
+    ]
+    urls = [link["url"] for link in box["links"]]
+    assert sum(url.startswith("callout://enrol?") for url in urls) == 2
+    assert sum(url.startswith(played.settings.base_url + "/s/") for url in urls) == 1
+
+
+async def test_a_second_run_shows_the_first(played: Played, scale: int) -> None:
+    """`make run` would play the day again at every start, and fill the database with copies of it."""
+    began = datetime.now(UTC)
+    code = await main(
+        played.settings,
+        seed=5,
+        orders=ORDERS * scale,
+        engineers=ENGINEERS * scale,
+        speed=max(SPEED / scale, 1000.0),
+        json=played.settings.data / "again.json",
+        console=Console(file=io.StringIO()),
+    )
+    assert code == 0
+    assert json.loads((played.settings.data / "again.json").read_text("utf-8")) == played.told
+    assert datetime.now(UTC) - began < timedelta(seconds=10)
+
+
+async def test_the_comparison_finds_a_lost_a_stale_and_a_ghost_document(
+    played: Played, same: Database
+) -> None:
+    """A comparison that always says "equal" would hide a broken feed behind the demo's zeroes."""
+    async with same.work(played.org_id) as work:
+        engineer_id = await work.fetchval(
+            "select engineer_id from visit where plan = 'dispatched' and engineer_id is not null limit 1"
+        )
+        rows = await work.fetch(
+            "select body from sync_feed where op = 'U' and scope_id = any($1)",
+            [engineer_id, played.org_id],
+        )
+    store = Store()
+    items = [msgspec.json.decode(row["body"], type=PageItem) for row in rows]
+    store.apply_page(items, cursor="c", epoch="e", last=True)
+    days = cast(
+        list[EngineerDay],
+        [SimpleNamespace(seat=SimpleNamespace(id=engineer_id), phone=SimpleNamespace(store=store))],
+    )
+    whole = await compare.compare_copies(same, played.org_id, days)
+    assert (whole.mismatched, whole.documents) == (0, len(items))
+
+    visits = [item for item in items if item.entity == "visit"]
+    site = next(item for item in items if item.entity == "site")
+    broken = [
+        PageItem("visit", visits[0].id, "delete"),
+        PageItem("site", site.id, "upsert", msgspec.Raw(b'{"id":"' + site.id.encode() + b'"}')),
+        PageItem("contact", str(uuid4()), "upsert", msgspec.Raw(b"{}")),
+    ]
+    store.apply_page(broken, cursor="c", epoch="e", last=True)
+    found = await compare.compare_copies(same, played.org_id, days)
+    assert (found.lost, found.stale, found.extra) == (1, 1, 1)
+    assert len(found.samples) == 3
+
+
+async def test_the_comparison_finds_a_lost_command(played: Played, same: Database) -> None:
+    """A command that is nowhere must count as lost, and an event that no phone made must be noticed."""
+    ghost = Made(id=str(new_id()), kind="visit.note", at=datetime.now(UTC))
+    found = await compare.compare_commands(same, played.org_id, [ghost])
+    assert (found.made, found.lost, found.doubled) == (1, 1, 0)
+    assert found.from_nowhere == played.told["commands"]["events"]
+
+
+def test_clocks_are_wrong_by_minutes_and_by_years() -> None:
+    """If no phone's clock were wrong, the correction would go untested."""
+    rng = random.Random(1)
+    skews = [abs(skew_of(rng)) for _ in range(200)]
+    assert max(skews) > timedelta(days=300)
+    assert sum(skew < timedelta(minutes=3) for skew in skews) > 80
