@@ -48,8 +48,6 @@ class Settings:
     refresh_days: int = 60
     signoff_days: int = 14
     body_bytes_max: int = 4 * 1024 * 1024
-    page_rows_max: int = 1000
-    batch_commands_max: int = 500
     graphql_tokens_max: int = 4000
     body_seconds_max: int = 15
     request_seconds_max: int = 30
@@ -247,8 +245,6 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CALLOUT_REFRESH_DAYS", "refresh_days", *_whole(1, 365)),
     Variable("CALLOUT_SIGNOFF_DAYS", "signoff_days", *_whole(1, 365)),
     Variable("CALLOUT_BODY_BYTES_MAX", "body_bytes_max", *_whole(1024, 256 * 1024 * 1024)),
-    Variable("CALLOUT_PAGE_ROWS_MAX", "page_rows_max", *_whole(1, 10_000)),
-    Variable("CALLOUT_BATCH_COMMANDS_MAX", "batch_commands_max", *_whole(1, 10_000)),
     Variable("CALLOUT_GRAPHQL_TOKENS_MAX", "graphql_tokens_max", *_whole(100, 100_000)),
     Variable("CALLOUT_BODY_SECONDS_MAX", "body_seconds_max", *_whole(1, 600)),
     Variable("CALLOUT_REQUEST_SECONDS_MAX", "request_seconds_max", *_whole(1, 600)),

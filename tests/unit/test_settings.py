@@ -82,7 +82,6 @@ def test_children_read_the_same_settings() -> None:
         database_url="postgresql://a:b@c/d",
         redis_url="redis://c",
         secret="s" * 40,
-        page_rows_max=7,
         webhook_private=True,
         log_format="console",
     )
