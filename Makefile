@@ -58,7 +58,7 @@ format: $(VENV)/.dev ## put the code into the house's format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev ## measure pull, push, lists and pick; table and JSON
-	$(BIN)/python -m pytest tests/bench --override-ini python_files="bench_*.py test_*.py" -s -q $(ARGS)
+	CALLOUT_TEST_SYNC=1 $(BIN)/python -m pytest tests/bench --override-ini python_files="bench_*.py test_*.py" -s -q $(ARGS)
 
 doctor: $(VENV)/.run ## say what is wrong with this installation and how to mend it
 	@$(BIN)/callout doctor $(ARGS)

@@ -96,7 +96,7 @@ def servers() -> Iterator[Servers]:
     end_left_behind()
     folder = make_test_folder()
     try:
-        with EmbeddedServers(folder / "data", sync=False) as embedded:
+        with EmbeddedServers(folder / "data", sync=os.environ.get("CALLOUT_TEST_SYNC") == "1") as embedded:
             yield Servers(embedded, embedded.urls)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,7 +5,7 @@ and by absences, so that nobody stays online because a phone died.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -329,6 +329,11 @@ async def report_positions(work: Work, positions: Sequence[Position]) -> None:
         [min(fix.at, work.now) for fix in fixes],
         work.now,
     )
+
+
+def seen_long_ago(work: Work, last_seen_at: datetime | None) -> bool:
+    """Whether a new sign of life is worth a write."""
+    return last_seen_at is None or last_seen_at < work.now - timedelta(seconds=SEEN_EVERY_S)
 
 
 async def mark_seen(work: Work, *engineer_ids: UUID) -> None:

@@ -7,17 +7,19 @@ from uuid import UUID
 import msgspec
 
 from callout_dispatch.visit_states import EventKind, Outcome, Progress
+from callout_geo.geofence import Fix
 
 OFFSET_TRUSTED_MS = 5 * 60 * 1000
 """A phone whose clock is further off than this, and that was restarted since the event, gives a time that is a guess."""
 
 
 class Reporter(msgspec.Struct, frozen=True, kw_only=True):
-    """Who reports: the engineer behind the device."""
+    """Who reports: the engineer behind the device, and where that engineer was last known to be."""
 
     engineer_id: UUID
     user_id: UUID
     device_id: UUID | None
+    fix: Fix | None = None
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):

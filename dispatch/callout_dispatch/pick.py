@@ -269,10 +269,8 @@ def _due_component(need: Need, policy: PickPolicy, start_us: Ints, earliest_us: 
 
     The step from 0.5 to 0.4 keeps a slot that is one minute late behind one that is just in time.
     """
-    if need.due_at is not None:
-        due_us = to_us(need.due_at)
-    else:
-        due_us = earliest_us + round(policy.due_minutes_default * MINUTE_US)
+    default_us = earliest_us + round(policy.due_minutes_default * MINUTE_US)
+    due_us = default_us if need.due_at is None else to_us(need.due_at)
     slack = (due_us - start_us) / MINUTE_US
     early = 0.5 + 0.5 * np.clip(slack / policy.slack_minutes_full, 0.0, 1.0)
     late = 0.4 * np.exp2(np.minimum(slack, 0.0) / policy.late_minutes_half)

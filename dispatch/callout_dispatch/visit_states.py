@@ -62,6 +62,9 @@ ON_SITE: Final = frozenset(
     }
 )
 
+#: Events that tell of work without moving it: they can be made anywhere and at any time.
+SAYS_NOTHING: Final = frozenset({EventKind.NOTE, EventKind.PHOTO})
+
 #: How far along a state is. The two outcomes are equally far: which of them holds is decided by time, not by
 #: rank.
 RANK: Final[dict[VisitState, int]] = {
@@ -135,6 +138,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 def merge(progress: Progress, event: VisitEvent) -> Progress:
     """The progress with one more event. The same event again changes nothing."""
+    if event.kind in SAYS_NOTHING:
+        return progress
     return combine(progress, _alone(event))
 
 
@@ -217,7 +222,7 @@ def _alone(event: VisitEvent) -> Progress:
             "outcome_at": event.corrected_at,
             "outcome_id": event.event_id,
         }
-    return msgspec.structs.replace(Progress(), **values)
+    return Progress(**values)  # type: ignore[arg-type]
 
 
 def _earlier(a: datetime | None, b: datetime | None) -> datetime | None:

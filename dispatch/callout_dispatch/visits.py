@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from callout_dispatch import engineers
 from callout_dispatch.events import (
     Happened,
     LockedVisit,
@@ -69,6 +70,30 @@ async def lock(work: Work, visit_ids: Sequence[UUID], *, engineer_id: UUID | Non
     }
 
 
+async def reporter_of(work: Work) -> Reporter | None:
+    """The engineer behind this unit of work's actor; None where its user is none. Notes the sign of life."""
+    if work.actor.user_id is None:
+        return None
+    row = await work.fetchrow(
+        """
+        select id, last_lat, last_lng, last_position_at, last_seen_at from engineer
+        where org_id = callout_org() and user_id = $1
+        """,
+        work.actor.user_id,
+    )
+    if row is None:
+        return None
+    if engineers.seen_long_ago(work, row["last_seen_at"]):
+        await engineers.mark_seen(work, row["id"])
+    point = _point(row["last_lat"], row["last_lng"])
+    return Reporter(
+        engineer_id=row["id"],
+        user_id=work.actor.user_id,
+        device_id=work.actor.device_id,
+        fix=Fix(point, row["last_position_at"]) if point is not None and row["last_position_at"] else None,
+    )
+
+
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """What became of an event that was recorded."""
 
@@ -84,7 +109,7 @@ async def record(
     The caller has dropped events of strangers and of unknown visits. Events after a reassignment or a cancellation are
     kept and flagged, move stock (the part is in the machine, whoever the visit belongs to now), and move no state.
     """
-    fix = await _last_fix(work, reporter.engineer_id)
+    fix = reporter.fix
     rows: list[dict[str, Any]] = []
     recorded: list[Recorded] = []
     entries: list[journal.Entry] = []
@@ -239,16 +264,6 @@ async def _store_progress(work: Work, visits: list[LockedVisit]) -> list[journal
     await work.execute(UPDATE_VISITS, msgspec.json.encode(rows).decode())
     work.touch("visit", *(visit.id for visit in visits))
     return entries
-
-
-async def _last_fix(work: Work, engineer_id: UUID) -> Fix | None:
-    row = await work.fetchrow(
-        "select last_lat, last_lng, last_position_at from engineer where org_id = callout_org() and id = $1",
-        engineer_id,
-    )
-    if row is None or row["last_lat"] is None or row["last_position_at"] is None:
-        return None
-    return Fix(Point(row["last_lat"], row["last_lng"]), row["last_position_at"])
 
 
 async def _store_position(work: Work, engineer_id: UUID, event: Happened) -> None:

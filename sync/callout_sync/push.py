@@ -21,8 +21,8 @@ import structlog
 
 from callout_contracts.codes import sentence
 from callout_contracts.commands import COMMANDS_MAX, Answer, PushEnvelope, Sign
-from callout_dispatch import engineers, visits
-from callout_dispatch.events import Clocks, Happened, Reporter, standing
+from callout_dispatch import visits
+from callout_dispatch.events import Clocks, Happened, standing
 from callout_dispatch.visit_states import EventKind
 from callout_orders import signoff, stock
 from callout_store import meters
@@ -184,7 +184,7 @@ async def _judge_and_write(
     `fresh`: do not look for receipts (a quarantined command that is retried has one).
     """
     actor = work.actor
-    reporter = await _reporter(work)
+    reporter = await visits.reporter_of(work)
     readable = [item for item in chunk if item.command is not None and item.fault is None]
     locked = await visits.lock(
         work,
@@ -242,8 +242,6 @@ async def _judge_and_write(
         written[item.key] = (item.sha256, answer)
         new.append((item.key, item.sha256, item.sequence, answer))
 
-    if reporter is not None and not fresh:
-        await engineers.mark_seen(work, reporter.engineer_id)
     if events and reporter is not None:
         await visits.record(work, locked, events, reporter)
     if signatures:
@@ -258,16 +256,6 @@ async def _judge_and_write(
             msgspec.json.encode(new[0][3]).decode(),
         )
     return answers, max((item.sequence for item in chunk), default=0)
-
-
-async def _reporter(work: Work) -> Reporter | None:
-    """The engineer behind the device; None where its user is none (then every event is a stranger's)."""
-    engineer = await work.fetchval(
-        "select id from engineer where org_id = callout_org() and user_id = $1", work.actor.user_id
-    )
-    if engineer is None or work.actor.user_id is None:
-        return None
-    return Reporter(engineer_id=engineer, user_id=work.actor.user_id, device_id=work.actor.device_id)
 
 
 async def _stamp_device(work: Work, clocks: Clocks, envelope: PushEnvelope, highest: int) -> None:

@@ -99,19 +99,25 @@ class Bench:
             admin,
         )
         self.phone = world.phones[0]
-        self.token = self.desk = ""
-        self.visits: list[UUID] = []
+        self.tokens: list[str] = []
+        self.desk = ""
+        self.visits: list[list[UUID]] = []
 
     async def build(self) -> "Bench":
-        user = self.phone.actor.user_id
-        assert user is not None
+        for phone in self.world.phones:
+            assert phone.actor.user_id is not None
+            self.tokens.append(
+                await device_token(self.db, self.world.org, phone.actor.user_id, phone.device_id)
+            )
         assert self.world.dispatcher.user_id is not None
-        self.token = await device_token(self.db, self.world.org, user, self.phone.device_id)
         self.desk = await device_token(self.db, self.world.org, self.world.dispatcher.user_id, None)
-        self.visits = [await self.world.visit(self.phone) for _ in range(100)]
+        self.visits = [
+            [await self.world.visit(phone) for _ in range(100 if phone is self.phone else 25)]
+            for phone in self.world.phones
+        ]
         notes = [
             self.phone.command(
-                "visit.note", self.visits[n % 100], {"text": "The pump in the cellar leaks. " * 12}
+                "visit.note", self.visits[0][n % 100], {"text": "The pump in the cellar leaks. " * 12}
             )
             for n in range(NOTES)
         ]
@@ -120,12 +126,10 @@ class Bench:
         conn = await asyncpg.connect(self.admin)
         await conn.execute(
             """
-            create table bench_event (id uuid primary key, visit_id uuid, kind text, sequence bigint,
-                device_time timestamptz, lat float8, lng float8, accuracy_m float8, data jsonb);
-            create index on bench_event (visit_id, device_time, id);
-            create table bench_receipt (id uuid primary key, answer text);
-            create table bench_change (xid xid8 default pg_current_xact_id(), id uuid, primary key (xid, id));
-            grant all on bench_event, bench_receipt, bench_change to public;
+            create table bench_event (like visit_event including defaults including indexes);
+            create table bench_receipt (like receipt including defaults including indexes);
+            create table bench_journal (like journal including defaults including indexes);
+            create table bench_feed (like sync_feed including defaults including indexes);
             """
         )
         await conn.execute("vacuum analyze")
@@ -155,7 +159,7 @@ async def bench(database_urls: Any, tmp_path_factory: Any) -> Any:
     db = Database(database_urls.database)
     await db.start()
     add_hooks(db)
-    world = await World(db).build(phones=1)
+    world = await World(db).build(phones=4)
     api = Api(database_urls, folder)
     raw_port = free_port()
     here = str(Path(__file__).parent)
@@ -196,7 +200,7 @@ async def test_pull_pages(bench: Bench) -> None:
         cursor = None
         connection = Connection("127.0.0.1", bench.api.port)
         while True:
-            raw = bench.ask(bench.token, PULL, {"cursor": cursor, "limit": PAGE})
+            raw = bench.ask(bench.tokens[0], PULL, {"cursor": cursor, "limit": PAGE})
             began = time.perf_counter()
             body = await connection.request(raw)
             figures.latencies_ms.append((time.perf_counter() - began) * 1000)
@@ -236,20 +240,23 @@ async def test_push_batches(bench: Bench) -> None:
     """Batches of 100 events by 4 clients, all rules and receipts on, beside one raw statement a batch."""
     sent = 0
 
-    def commands() -> list[dict[str, Any]]:
+    def commands(turn: int) -> list[dict[str, Any]]:
         nonlocal sent
         sent += BATCH
+        phone, visits = bench.world.phones[turn % 4], bench.visits[turn % 4]
         return [
-            bench.phone.command("visit.note", bench.visits[n % 100], {"text": "Checked the seal again."})
+            phone.command("visit.note", visits[n % 25], {"text": "Checked the seal again."})
             for n in range(BATCH)
         ]
 
     async def ours(_: int) -> Figures:
         ready = [
             bench.ask(
-                bench.token, PUSH, {"input": {"sentAt": "2026-01-01T00:00:00+00:00", "commands": commands()}}
+                bench.tokens[n % 4],
+                PUSH,
+                {"input": {"sentAt": "2026-01-01T00:00:00+00:00", "commands": commands(n)}},
             )
-            for _ in range(BATCHES)
+            for n in range(BATCHES)
         ]
 
         def check(body: bytes) -> None:
@@ -267,10 +274,7 @@ async def test_push_batches(bench: Bench) -> None:
         )
 
     async def raw(_: int) -> Figures:
-        ready = []
-        for _n in range(BATCHES):
-            rows = commands()
-            ready.append(post("/push", json.dumps(rows).encode()))
+        ready = [post("/push", json.dumps(commands(n)).encode()) for n in range(BATCHES)]
         return await drive(
             "raw",
             "127.0.0.1",

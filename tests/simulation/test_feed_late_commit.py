@@ -317,9 +317,8 @@ def write_for_a_while(owner: str, org: UUID, scope: UUID, seed: str, transaction
         for n in range(transactions):
             tx = conn.transaction()
             await tx.start()
-            for row in sorted(
-                rng.sample(rows, rng.randint(1, 3)) + [uuid.UUID(int=rng.getrandbits(128), version=4)]
-            ):
+            fresh = uuid.UUID(int=rng.getrandbits(128), version=4)
+            for row in sorted([*rng.sample(rows, rng.randint(1, 3)), fresh]):
                 op = "D" if rng.random() < 0.2 else "U"
                 await conn.execute(UPSERT, org, scope, row, op, body(row, op, n))
                 if rng.random() < 0.3:

@@ -67,7 +67,8 @@ def fetch(package: Package, folder: Path) -> Path:
         capture_output=True,
         text=True,
     )
-    archive = folder / json.loads(done.stdout)[0]["filename"].replace("@", "").replace("/", "-")
+    name: str = json.loads(done.stdout)[0]["filename"]
+    archive = folder / name.replace("@", "").replace("/", "-")
     found = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if found != package.integrity:
         raise SystemExit(f"{package.spec}: the archive is {found}, expected {package.integrity}")
