@@ -107,9 +107,9 @@ class Engine:
                 raise OperationNotHere()
             plan = plan_of(prepared, operation, self.schema) if self.plans else None
             async with asyncio.timeout(self.timeout_s):
-                data = await run_plan(plan, context, variables) if plan is not None else None
-                if data is not None:
-                    return Reply({"data": data})
+                quick = None if plan is None else await run_plan(plan, operation, context, variables)
+                if quick is not None:
+                    return self.reply(quick, context)
                 result = execute(
                     self.schema,
                     prepared.document,

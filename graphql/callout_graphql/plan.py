@@ -4,8 +4,11 @@ graphql-core completes every field of every row on its own; for a list of a hund
 plan reads a field of all rows at one go, and asks a loader once for all rows of a level.
 
 It knows only the good outcome. Whatever else happens (a refusal, a null where none may be, anything unforeseen), it gives
-up, and the caller runs the same query through graphql-core, which says what went wrong and where. That is safe because
-plans are made for queries alone, and of those only where neither directives nor the schema itself are asked for.
+up, and the caller runs the same query through graphql-core, which says what went wrong and where. Plans are made only
+where neither directives nor the schema itself are asked for.
+
+A mutation cannot be run a second time. It is planned only where it is one field whose answer is plain values (a push), so
+that nothing but the field itself can fail; its fault is then told as graphql-core would.
 """
 
 import asyncio
@@ -17,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from graphql import (
+    ExecutionResult,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -31,6 +35,7 @@ from graphql import (
     is_leaf_type,
     is_list_type,
     is_non_null_type,
+    located_error,
 )
 from graphql.execution.values import VariableValues, get_argument_values
 
@@ -59,6 +64,15 @@ class Plan:
 
     keys: tuple[str, ...]
     fields: tuple["Planned", ...]
+
+    @property
+    def plain(self) -> bool:
+        """Whether everything is read from what is there already."""
+        return all(
+            field.read is not None
+            or (field.attribute is not None and not field.guarded and field.below is not None and field.below.plain)
+            for field in self.fields
+        )
 
     async def rows(self, sources: Sequence[Any], run: Run) -> list[dict[str, Any]]:
         """The objects of the answer, one for each source."""
@@ -159,21 +173,28 @@ def plan_of(prepared: Prepared, operation: OperationDefinitionNode, schema: Grap
     return plan
 
 
-async def run_plan(plan: Plan, context: Context, variables: VariableValues) -> dict[str, Any] | None:
-    """The data of the answer, or None where graphql-core has to be asked."""
+async def run_plan(
+    plan: Plan, operation: OperationDefinitionNode, context: Context, variables: VariableValues
+) -> ExecutionResult | None:
+    """The result, or None where graphql-core has to be asked."""
     run = Run(context, variables, SimpleNamespace(context=context, variable_values=variables.coerced))
     try:
-        return (await plan.rows((None,), run))[0]
-    except Exception:
+        return ExecutionResult((await plan.rows((None,), run))[0])
+    except Exception as fault:
+        if operation.operation is OperationType.MUTATION:
+            [field], [key] = plan.fields, plan.keys
+            located = located_error(fault, [field.node], [key])
+            return ExecutionResult({key: None} if field.nullable else None, [located])
         # What loaders remember may be the very fault.
         context.loaders.forget()
         return None
 
 
 def _compile(prepared: Prepared, operation: OperationDefinitionNode, schema: GraphQLSchema) -> Plan | None:
-    root = schema.query_type
+    mutates = operation.operation is OperationType.MUTATION
+    root = schema.mutation_type if mutates else schema.query_type
     if (
-        operation.operation is not OperationType.QUERY
+        operation.operation is OperationType.SUBSCRIPTION
         or prepared.measured.directives
         or prepared.measured.introspects
         or root is None
@@ -185,9 +206,12 @@ def _compile(prepared: Prepared, operation: OperationDefinitionNode, schema: Gra
         if isinstance(node, FragmentDefinitionNode)
     }
     try:
-        return _selection([operation.selection_set], root, fragments)
+        plan = _selection([operation.selection_set], root, fragments)
     except GaveUp:
         return None
+    if mutates and (len(plan.fields) != 1 or plan.fields[0].below is None or not plan.fields[0].below.plain):
+        return None
+    return plan
 
 
 def _selection(

@@ -148,7 +148,11 @@ async def test_refusals_are_told_alike(both: Both, query: str) -> None:
     (
         ("query($y: Boolean!) { viewer { name @include(if: $y) role } }", {"y": False}),
         ("{ __schema { queryType { name } } }", None),
-        ('mutation { createPart(input: {code: "P-9", name: "Ring"}) { code } }', None),
+        (
+            'mutation { a: createPart(input: {code: "P-8", name: "A"}) { code } '
+            'b: createPart(input: {code: "P-9", name: "B"}) { code } }',
+            None,
+        ),
     ),
 )
 async def test_what_plans_do_not_know_goes_the_other_way(both: Both, query: str, variables: Any) -> None:
@@ -156,6 +160,39 @@ async def test_what_plans_do_not_know_goes_the_other_way(both: Both, query: str,
     assert both.planned(query) is None
     reply = await both.fast.run(GraphQLRequest(query=query, variables=variables), both.context())
     assert "errors" not in reply.body
+
+
+PUSH = """
+mutation($i: PushInput!) { push(input: $i) { answers { index id status code path firstStatus } __typename } }
+"""
+
+
+async def test_a_push_goes_the_fast_way_and_once(both: Both) -> None:
+    """The answer of a phone's batch: a hundred small objects that graphql-core would complete one by one."""
+    assert both.planned(PUSH) is not None
+    phone = both.world.phones[0]
+    visit = await both.world.visit(phone)
+    commands = [phone.command("visit.note", visit, {"text": "x"}), 5]
+    variables = {"i": {"sentAt": "2026-01-01T00:00:00Z", "commands": commands}}
+    fast, plain = await both.answers(PUSH, variables, Role.ENGINEER)
+    assert [a["status"] for a in answers(fast)] == ["applied", "quarantined"]
+    assert [(a["status"], a["firstStatus"]) for a in answers(plain)] == [
+        ("duplicate", "applied"),
+        ("duplicate", "quarantined"),
+    ]
+    assert [list(a) for a in answers(fast)] == [list(a) for a in answers(plain)]
+
+
+async def test_a_refused_push_is_told_alike(both: Both) -> None:
+    """A mutation is not run again to learn what went wrong, and its refusal must read the same all the same."""
+    variables = {"i": {"sentAt": "2026-01-01T00:00:00Z", "commands": [1] * 201}}
+    fast, plain = await both.answers(PUSH, variables, Role.ENGINEER)
+    assert fast == plain
+    assert dict(dict(dict(fast)["errors"][0])["extensions"])["code"] == "LIMIT_EXCEEDED"
+
+
+def answers(body: Any) -> list[dict[str, Any]]:
+    return [dict(a) for a in dict(dict(dict(body)["data"])["push"])["answers"]]
 
 
 async def test_a_null_where_none_may_be_is_a_fault_both_ways(
