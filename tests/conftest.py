@@ -113,7 +113,7 @@ def template_database(servers: Servers) -> Iterator[str]:
     assert owner is not None
     asyncio.run(migrate(owner))
     yield name
-    _statements(servers, f"drop database if exists {name} with (force)")
+    _statements(servers, f"drop database if exists {name} with (force)", by_admin=True)
 
 
 @pytest.fixture(scope="module")
@@ -201,12 +201,15 @@ def _copy(servers: Servers, template: str) -> Iterator[Urls]:
     name = f"callout_test_{os.getpid()}_{next(_numbers)}"
     _statements(servers, f"create database {name} template {template}")
     yield servers.urls(name)
-    _statements(servers, f"drop database if exists {name} with (force)")
+    _statements(servers, f"drop database if exists {name} with (force)", by_admin=True)
 
 
-def _statements(servers: Servers, *statements: str) -> None:
+def _statements(servers: Servers, *statements: str, by_admin: bool = False) -> None:
+    # Only a superuser may drop a database in which a superuser's session is just ending.
+    url = servers.given.admin if by_admin else servers.given.owner
+
     async def run() -> None:
-        connection = await asyncpg.connect(servers.given.owner)
+        connection = await asyncpg.connect(url)
         try:
             for statement in statements:
                 await connection.execute(statement)

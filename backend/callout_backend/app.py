@@ -21,7 +21,7 @@ from callout_backend.ops import health, logs, metrics
 from callout_backend.ops.envelope import Envelope
 from callout_backend.problems import EXCEPTION_HANDLERS
 from callout_backend.settings import Settings, signing_secret
-from callout_backend.web.assets import STATIC_FOLDER
+from callout_backend.web.assets import STATIC_FOLDER, graphiql_page, refuse_odd_name
 from callout_backend.wiring import add_hooks, make_database
 from callout_graphql.endpoint import CalloutGraphQL
 from callout_people.tokens import TokenIssuer
@@ -95,12 +95,15 @@ def create_app(
     app = Litestar(
         route_handlers=[
             home.home,
+            home.icon,
             *auth.ROUTES,
             *signoff.ROUTES,
             *intake.ROUTES,
             *OPS_ROUTES,
             CalloutGraphQL,
-            create_static_files_router(path="/static", directories=[STATIC_FOLDER]),
+            create_static_files_router(
+                path="/static", directories=[STATIC_FOLDER], before_request=refuse_odd_name
+            ),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=[lifespan],
@@ -111,7 +114,7 @@ def create_app(
                 "db": db,
                 "issuer": issuer,
                 "pokes": pokes,
-                "graphiql_page": (STATIC_FOLDER / "graphiql" / "graphiql.html").read_text("utf-8"),
+                "graphiql_page": graphiql_page(),
             },
             deep_copy=False,
         ),

@@ -128,6 +128,7 @@ def demo(
     serve
         Go on serving after the day (only where the API was started by this command).
     """
+    from callout_backend.embedded import running_urls
     from callout_backend.house import answers, keep_house, servers_for
 
     settings = Settings.from_env()
@@ -139,7 +140,9 @@ def demo(
         "json": json,
     }
     chosen = {name: value for name, value in given.items() if value is not None}
-    if not answers(settings):
+    # Whoever answers at our address without our servers running is somebody else: starting says so.
+    strange = settings.database_url is None and running_urls(settings.data) is None
+    if strange or not answers(settings):
         arguments = [part for name, value in chosen.items() for part in (f"--{name}", str(value))]
         return keep_house(settings, demo=arguments, serve_on=serve)
     from callout_backend.demo import main as play

@@ -188,9 +188,14 @@ def show_box(settings: Settings, console: Console) -> None:
     """URLs and logins, those that the demo wrote down included."""
     grid = Table.grid(padding=(0, 2))
     grid.add_row(say("page"), Text(settings.base_url + "/", style="cyan"))
-    grid.add_row("GraphQL", Text(f"{settings.base_url}/graphql", style="cyan"))
-    grid.add_row(say("state"), Text(f"{settings.base_url}/readyz  {settings.base_url}/metrics", style="cyan"))
     told = read_demo(settings.data / DEMO_FILE)
+    slug = told.get("organisation")
+    # The page reads the organisation from its address, so that e-mail and password are all there is to type.
+    page = f"{settings.base_url}/graphql" + (f"?org={slug}" if slug else "")
+    grid.add_row("GraphQL", Text(page, style="cyan", overflow="fold"))
+    grid.add_row(say("state"), Text(f"{settings.base_url}/readyz  {settings.base_url}/metrics", style="cyan"))
+    if slug:
+        grid.add_row(say("organisation"), Text(str(slug)))
     for login in told.get("logins", []):
         grid.add_row(Text(spoken(login.get("who"))), Text(f"{login.get('login')}  {login.get('password')}"))
     grid.add_row(say("logs"), Text(str(settings.data.absolute() / "logs"), overflow="fold"))

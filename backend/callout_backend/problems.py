@@ -5,6 +5,7 @@ what nobody foresaw becomes `InternalFault`, with its text in the log and not in
 """
 
 import math
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +25,7 @@ from litestar.exceptions import (
     ValidationException,
 )
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ExceptionHandlersMap
 
 from callout_store.errors import (
@@ -46,6 +48,7 @@ log = structlog.get_logger(__name__)
 PROBLEM_TYPE = "application/problem+json"
 WHY_CHARS_MAX = 200
 DISCONNECTED = "client disconnected prematurely"
+FIELD_NAMED = re.compile(r"(?:missing required|contains unknown) field `([^`]{1,80})`")
 DECODING_MODULES = (
     "litestar/serialization/",
     "litestar/_parsers",
@@ -134,7 +137,13 @@ def field_fault(text: str) -> BadField:
     why, _, place = text.partition(" - at `$")
     # A place below a wildcard is written `[...]`: then nobody can say which field it is.
     path = "" if "..." in place else place.rstrip("`").replace("[", ".").replace("]", "").strip(".")
-    return BadField(path=path or None, why=why[:WHY_CHARS_MAX])
+    return BadField(path=_with_name(path, why), why=why[:WHY_CHARS_MAX])
+
+
+def _with_name(path: str, why: str) -> str | None:
+    """The path of a field; msgspec names one that is missing or unknown in its sentence and not in the place."""
+    named = FIELD_NAMED.search(why)
+    return ".".join(part for part in (path, named[1] if named else "") if part) or None
 
 
 def _of_litestar(exc: HTTPException, *, limit_bytes: int | None, method: str) -> Refusal | None:
@@ -174,7 +183,7 @@ def _of_validation(exc: ValidationException) -> Refusal:
         # The whole body is of the wrong kind (`null`, `1`, a list), or empty, or lacks a member.
         if why.startswith("Expected") or why == "'data'":
             return body_fault("it is empty" if why == "'data'" else why)
-        return BadField(why=why[:WHY_CHARS_MAX])
+        return BadField(path=_with_name("", why), why=why[:WHY_CHARS_MAX])
     return BadField(why=exc.detail[:WHY_CHARS_MAX])
 
 
@@ -206,9 +215,7 @@ def _raised_while_decoding(exc: Exception) -> bool:
 
 def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
     """Litestar's handler for every exception."""
-    refusal = translate(
-        exc, limit_bytes=getattr(request.app, "request_max_body_size", None), method=request.method
-    )
+    refusal = translate(exc, limit_bytes=_limit_of(request), method=request.method)
     if refusal is None and isinstance(exc, HTTPException) and DISCONNECTED in exc.detail:
         refusal = body_fault("it ended early")
     if refusal is None:
@@ -218,6 +225,15 @@ def handle(request: Request[Any, Any, Any], exc: Exception) -> Response[bytes]:
         log.warning("request_failed", code=refusal.code, exc_info=exc)
     headers = dict(exc.headers) if isinstance(exc, HTTPException) and exc.headers else None
     return problem_response(refusal, request, headers=headers)
+
+
+def _limit_of(request: Request[Any, Any, Any]) -> int | None:
+    """The largest body that the door of this request takes; the application's where no door was found."""
+    handler = request.scope.get("route_handler")
+    if isinstance(handler, HTTPRouteHandler):
+        return handler.resolve_request_max_body_size()
+    limit = request.app.request_max_body_size
+    return limit if isinstance(limit, int) else None
 
 
 EXCEPTION_HANDLERS: ExceptionHandlersMap = {HTTPException: handle, Refusal: handle, Exception: handle}

@@ -8,6 +8,7 @@ TEXTS: dict[str, dict[str, str]] = {
     "migrated": {"en": "The database is at its newest version", "zh": "数据库已是最新版本"},
     "ended": {"en": "Everything has ended. The data is kept.", "zh": "已全部停止,数据已保留。"},
     "page": {"en": "Start page", "zh": "首页"},
+    "organisation": {"en": "Organisation", "zh": "组织"},
     "state": {"en": "State", "zh": "运行状态"},
     "logs": {"en": "Logs", "zh": "日志"},
     "end_with": {"en": "Ctrl-C ends it", "zh": "按 Ctrl-C 结束"},

@@ -46,6 +46,6 @@ def add_hooks(db: Database) -> None:
     """What upper floors do inside every transaction: feed rows, messages for webhooks. Twice is once."""
     if scope.refresh not in db.hooks:
         db.hooks.append(scope.refresh)
-    for hook in (webhooks.owe, sweeps.arm_for_founded):
+    for hook in (webhooks.owe, sweeps.arm_for_organisation):
         if hook not in db.journal_hooks:
             db.journal_hooks.append(hook)

@@ -13,6 +13,7 @@ from uuid import UUID
 import phonenumbers
 
 from callout_geo.points import BadPoint, parse_point, refuse_null_island
+from callout_store.clock import YEARS, taken_instant
 from callout_store.errors import BadField, LimitExceeded, PointInvalid
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
     "phone": ("it is not a telephone number that can be dialled", "不是有效的电话号码"),
     "email": ("it is not an e-mail address", "不是有效的电子邮箱地址"),
     "naive_time": ("the time has no time zone", "时间缺少时区"),
+    "years": ("its year lies outside of {low} to {high}", "年份必须在 {low} 与 {high} 之间"),
     "future": ("the time lies in the future", "时间在将来"),
     "skill": ("a skill is small letters, digits and underscores", "技能代码只能包含小写字母、数字和下划线"),
     "strokes": ("the strokes are not lists of [x, y, t] with numbers", "签名笔迹格式不正确"),
@@ -154,9 +156,13 @@ def email(path: str, value: object) -> str | None:
 
 
 def instant(path: str, value: datetime, *, now: datetime, ahead_s: float = 300.0) -> datetime:
-    """`value`, which must have a time zone and lie at most `ahead_s` ahead of `now`."""
+    """`value` in UTC, which must have a time zone and lie at most `ahead_s` ahead of `now`."""
     if value.tzinfo is None:
         raise FieldRefused(path, "naive_time")
+    try:
+        value = taken_instant(value)
+    except ValueError:
+        raise FieldRefused(path, "years", low=YEARS[0], high=YEARS[-1]) from None
     if (value - now).total_seconds() > ahead_s:
         raise FieldRefused(path, "future")
     return value

@@ -4,11 +4,12 @@ On the path of every push of every phone, hence set-based: one statement where n
 where something did, for any number of orders.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
+from asyncpg import Record
 
 from callout_orders.intake import SLA_CHANNEL, sla_key
 from callout_orders.order_states import COMPLETED_VISIT, VisitFact, derive
@@ -42,24 +43,35 @@ class _Change(msgspec.Struct, kw_only=True):
     resolved_at: datetime | None
 
 
-async def apply_visit_facts(work: Work, facts: Sequence[VisitFacts]) -> list[UUID]:
+async def hold(work: Work, order_ids: Collection[UUID]) -> list[Record]:
+    """The orders' rows under lock, taken in the order of their ids; callers lock visits before.
+
+    To be called before the visits are read from which facts are made. Two visits of one order may move at once: who
+    reads first and waits second would tell the order what was true before the other one committed.
+    """
+    return await work.fetch(
+        """
+        select id, state, responded_at, arrived_at, resolved_at, resolve_due_at, canceled_at, closed_at
+        from work_order where org_id = callout_org() and id = any($1::uuid[]) order by id for no key update
+        """,
+        sorted(order_ids),
+    )
+
+
+async def apply_visit_facts(
+    work: Work, facts: Sequence[VisitFacts], held: Sequence[Record] | None = None
+) -> list[UUID]:
     """Bring orders up to what their visits say; returns the ids of the orders that changed.
 
-    Locks the orders in the order of their ids; callers lock visits before. The first response and the first
-    arrival only ever move earlier (a late phone may know of an earlier one); `resolved_at` stands exactly
-    while the order is completed or closed. Applying the same facts again changes nothing. The last entry of
-    an order counts; orders that are not there are passed over.
+    `held` are the orders' rows as `hold` gave them; without it they are locked here, for facts that were not read from
+    rows. The first response and the first arrival only ever move earlier (a late phone may know of an earlier one);
+    `resolved_at` stands exactly while the order is completed or closed. Applying the same facts again changes nothing.
+    The last entry of an order counts; orders that are not there are passed over.
     """
     by_order = {fact.order_id: fact for fact in facts}
     if not by_order:
         return []
-    rows = await work.fetch(
-        """
-        select id, state, responded_at, arrived_at, resolved_at, resolve_due_at, canceled_at, closed_at
-        from work_order where id = any($1::uuid[]) order by id for no key update
-        """,
-        list(by_order),
-    )
+    rows = [row for row in held if row["id"] in by_order] if held is not None else await hold(work, by_order)
     changes: list[_Change] = []
     met: list[str] = []
     reopened: list[tuple[UUID, datetime]] = []

@@ -129,9 +129,14 @@ async def create_link(
     if len(text) > SUMMARY_CHARS_MAX:
         raise LimitExceeded(what="summary", limit=SUMMARY_CHARS_MAX, given=len(text), path="summary")
     checks.one_of("locale", locale, LOCALES)
-    # The lock makes two simultaneous calls take turns, so that one link stays open and not both.
-    if not await work.fetchval("select true from work_order where id = $1 for no key update", order_id):
+    if not await work.fetchval("select true from work_order where id = $1", order_id):
         raise NotFound(entity="work order", path="orderId")
+    # Two simultaneous calls take turns, so that one link stays open and not both. Not by the order's row: the link's
+    # foreign key asks for the visit's, and whoever reports on a visit takes the visit first and the order second.
+    await work.execute(
+        "select pg_advisory_xact_lock(hashtextextended('callout.sign_off:' || callout_org() || ':' || $1::text, 0))",
+        str(visit_id),
+    )
     # A link that is locked is being signed with at this moment: it is not waited for.
     await work.execute(
         """

@@ -126,6 +126,14 @@ async def move(work: Work, moves: Sequence[Move]) -> list[Level]:
     ]
 
 
+async def levels_of(work: Work, holder_ids: Sequence[UUID]) -> list[UUID]:
+    """The ids of all levels of these holders."""
+    rows = await work.fetch(
+        "select id from stock_level where org_id = callout_org() and holder_id = any($1)", list(holder_ids)
+    )
+    return [row["id"] for row in rows]
+
+
 async def known_parts(work: Work, part_ids: Sequence[UUID]) -> set[UUID]:
     """Those of the ids that are parts of this organisation."""
     if not part_ids:

@@ -26,7 +26,7 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct
 
 from callout_people.principals import Principal, Role
-from callout_people.tokens import Claims, TokenIssuer
+from callout_people.tokens import TokenIssuer
 from callout_store.errors import (
     DeviceRevoked,
     NotAuthenticated,
@@ -204,7 +204,9 @@ async def authenticate(db: Database, issuer: TokenIssuer, token: str, *, cached:
     looked_at = time.monotonic()
     try:
         async with db.work(claims.org) as work:
-            principal = await _look(work, issuer, claims)
+            principal = await _look(
+                work, issuer, session_id=claims.sid, user_id=claims.sub, device_id=claims.did
+            )
     except Refusal:
         cache.pop(claims.sid, None)
         raise
@@ -213,6 +215,17 @@ async def authenticate(db: Database, issuer: TokenIssuer, token: str, *, cached:
     if len(cache) > CACHE_MAX:
         cache.popitem(last=False)
     return principal
+
+
+async def look_again(db: Database, issuer: TokenIssuer, known: Principal) -> Principal:
+    """A principal as they stand now: for doors that stay open longer than a request, such as a socket.
+
+    The access token is not asked for again; session, user, role and device are. Raises as `authenticate` does.
+    """
+    async with db.work(known.org_id) as work:
+        return await _look(
+            work, issuer, session_id=known.session_id, user_id=known.user_id, device_id=known.device_id
+        )
 
 
 def forget(db: Database, session_id: UUID) -> None:
@@ -233,15 +246,17 @@ async def sweep(work: Work, now: datetime) -> int:
     return tokens + sessions
 
 
-async def _look(work: Work, issuer: TokenIssuer, claims: Claims) -> Principal:
+async def _look(
+    work: Work, issuer: TokenIssuer, *, session_id: UUID, user_id: UUID, device_id: UUID | None
+) -> Principal:
     row = await work.fetchrow(
         """
         select s.device_id, s.expires_at, s.ended_at, s.ended_reason, u.active, u.role, u.locale, u.name
         from session s join app_user u on u.org_id = s.org_id and u.id = s.user_id
         where s.org_id = callout_org() and s.id = $1 and s.user_id = $2
         """,
-        claims.sid,
-        claims.sub,
+        session_id,
+        user_id,
     )
     if row is None:
         raise NotAuthenticated()
@@ -250,13 +265,13 @@ async def _look(work: Work, issuer: TokenIssuer, claims: Claims) -> Principal:
         raise DeviceRevoked()
     if row["ended_at"] is not None or row["expires_at"] <= issuer.now():
         raise NotAuthenticated()
-    if not row["active"] or row["device_id"] != claims.did:
+    if not row["active"] or row["device_id"] != device_id:
         raise NotAuthenticated()
     return Principal(
         org_id=work.org_id,
-        user_id=claims.sub,
+        user_id=user_id,
         role=Role(row["role"]),
-        session_id=claims.sid,
+        session_id=session_id,
         device_id=row["device_id"],
         locale=row["locale"],
         name=row["name"],

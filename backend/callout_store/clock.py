@@ -1,7 +1,18 @@
 """Time is injected. Rules take `now`; only the doors and the unit of work hold a clock."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
+
+YEARS: Final = range(1900, 2200)
+"""The years of instants that are taken from outside. Near year 1 and year 9999 another time zone, or a day's grace,
+leads out of what can be computed and stored."""
+
+
+def taken_instant(value: datetime) -> datetime:
+    """An instant from outside, in UTC; raises ValueError without a time zone and outside of YEARS."""
+    if value.tzinfo is None or value.year not in YEARS:
+        raise ValueError(f"an instant has a time zone, and a year from {YEARS[0]} to {YEARS[-1]}")
+    return value.astimezone(UTC)
 
 
 class Clock(Protocol):

@@ -19,8 +19,8 @@ from asyncpg import Record
 from piccolo.table import Table
 
 from callout_store.clock import Clock, SystemClock
-from callout_store.engine import APP_ROLE, WORKER_ROLE, CalloutEngine
-from callout_store.errors import DatabaseUnavailable
+from callout_store.engine import APP_ROLE, WORKER_ROLE, CalloutEngine, keep_as_it_is
+from callout_store.errors import Busy, DatabaseUnavailable
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -29,6 +29,9 @@ IDLE_IN_TRANSACTION_MS = 30_000
 """A forgotten transaction holds the feed's horizon back for every phone of every organisation: PostgreSQL ends it."""
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
+GONE_CHECK_MS = 1_000
+"""How often a statement that runs looks whether its client is still there: a request that was cut off twice leaves its
+statement behind, and with it the visit's lock that the phone's next push needs."""
 CONNECT_TIMEOUT_S = 5.0
 RETRIES_MAX = 4
 OLDEST_SERVER = 150000
@@ -87,6 +90,7 @@ class Work:
         self.owes = False
         """Whether something was put into the outbox, so that a worker should be woken."""
         self._after: list[Callable[[], Awaitable[None]]] = []
+        self._savepoints = 0
 
     @property
     def org_id(self) -> UUID:
@@ -126,14 +130,18 @@ class Work:
         """Undo only the inner block if it raises; the exception goes on to the caller."""
         rows = {k: set(v) for k, v in self.touched.rows.items()}
         effects, lines = len(self._after), len(self.lines)
+        self._savepoints += 1
+        name = f"savepoint_{self._savepoints}"
+        await self.conn.execute(f"savepoint {name}")
         try:
-            async with self.conn.transaction():
-                yield
+            yield
         except BaseException:
             self.touched.rows = rows
             del self._after[effects:]
             del self.lines[lines:]
+            await self.conn.execute(f"rollback to savepoint {name}; release savepoint {name}")
             raise
+        await self.conn.execute(f"release savepoint {name}")
 
     async def run_effects(self) -> None:
         """Called by the database after COMMIT."""
@@ -181,6 +189,7 @@ class Database:
                     "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
                     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
                     "lock_timeout": str(LOCK_TIMEOUT_MS),
+                    "client_connection_check_interval": str(GONE_CHECK_MS),
                 },
             }
         )
@@ -189,7 +198,7 @@ class Database:
 
     async def start(self) -> None:
         """Open the pool; refuses a server older than PostgreSQL 15."""
-        await self.engine.start_connection_pool()
+        await self.engine.start_connection_pool(reset=keep_as_it_is)
         version = await self.pool.fetchval("select current_setting('server_version_num')::int")
         if version < OLDEST_SERVER:
             raise RuntimeError(f"PostgreSQL 15 or newer is needed; this server is {version // 10000}")
@@ -216,13 +225,12 @@ class Database:
         whose block may run twice uses `run`.
         """
         with database_faults():
-            async with self.engine.transaction() as tx:
+            # The text of a UUID holds nothing that could end the literal.
+            opening = f"set local callout.org = '{UUID(str(org_id))}'" if org_id is not None else ""
+            async with self.engine.transaction(opening=opening) as tx:
                 conn = tx.connection
-                await conn.execute(
-                    "select set_config('callout.org', $1, true), set_config('callout.org_slug', $2, true)",
-                    str(org_id) if org_id else "",
-                    org_slug or "",
-                )
+                if org_slug:
+                    await conn.execute("select set_config('callout.org_slug', $1, true)", org_slug)
                 work = Work(conn, org_id, actor, self.clock.now())
                 yield work
                 if work.lines:
@@ -239,9 +247,8 @@ class Database:
     async def system_work(self) -> AsyncIterator[Work]:
         """One transaction across organisations, as the worker's role: it sees the outbox, timers and nothing else."""
         with database_faults():
-            async with self.engine.transaction() as tx:
+            async with self.engine.transaction(opening=f"set local role {WORKER_ROLE}") as tx:
                 conn = tx.connection
-                await conn.execute(f"set local role {WORKER_ROLE}")
                 work = Work(conn, None, SYSTEM, self.machine_clock.now())
                 yield work
         await work.run_effects()
@@ -252,16 +259,16 @@ class Database:
         """`act` in a transaction, tried again when PostgreSQL chose it as the victim of a deadlock.
 
         Deadlocks are possible by design where two dispatchers move visits between the same phones; PostgreSQL undoes
-        one of them whole, so that running it again is safe.
+        one of them whole, so that running it again is safe. Raises Busy (retryable) if it loses every time.
         """
         for attempt in range(RETRIES_MAX):
             try:
                 async with self.work(org_id, actor=actor) as work:
                     result = await act(work)
                 return result
-            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+            except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as fault:
                 if attempt == RETRIES_MAX - 1:
-                    raise
+                    raise Busy(what="the same rows", retry_after_ms=1000) from fault
                 await asyncio.sleep(0.01 * 2**attempt)
         raise AssertionError("unreachable")
 
@@ -280,11 +287,13 @@ def database_faults() -> Any:
         asyncpg.InsufficientResourcesError,
         asyncpg.QueryCanceledError,
         asyncpg.LockNotAvailableError,
-        ConnectionError,
-        TimeoutError,
+        asyncpg.ReadOnlySQLTransactionError,  # we are still connected to what has become a standby
+        asyncpg.IdleInTransactionSessionTimeoutError,
+        OSError,  # no route, no such name, refused on each of several addresses; TimeoutError is one too
     ) as fault:
         raise DatabaseUnavailable(retry_after_ms=1000) from fault
     except asyncpg.InterfaceError as fault:
-        if "closed" in str(fault) or "closing" in str(fault):
+        # The pool takes a connection that the server cut out of our hands: "released back to the pool".
+        if any(word in str(fault) for word in ("closed", "closing", "released")):
             raise DatabaseUnavailable(retry_after_ms=1000) from fault
         raise

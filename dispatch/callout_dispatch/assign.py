@@ -17,6 +17,7 @@ from callout_dispatch.needs import BY_HAND, Waiting, load_order
 from callout_dispatch.pick import pick
 from callout_dispatch.pick_terms import STANDARD, PickPolicy, PickResult
 from callout_dispatch.reassign import (
+    cancel_order,
     cancel_visit,
     cancel_visits_of_order,
     dispatch_visit,
@@ -44,6 +45,7 @@ __all__ = [
     "DayUnassigned",
     "Proposal",
     "assign",
+    "cancel_order",
     "cancel_visit",
     "cancel_visits_of_order",
     "dispatch_day",

@@ -31,6 +31,7 @@ from callout_dispatch.engineer_terms import (
     check_stretch,
 )
 from callout_dispatch.texts import FieldRefused, checked_line
+from callout_orders import stock
 from callout_store import journal
 from callout_store.errors import AlreadyExists, NotFound
 from callout_store.ids import new_id
@@ -142,6 +143,9 @@ async def create_engineers(work: Work, engineers: Sequence[NewEngineer]) -> list
     except asyncpg.UniqueViolationError as fault:
         raise AlreadyExists(entity="engineer", key="user") from fault
     await _insert_skills(work, dict(zip(ids, (e.skills for e in engineers), strict=True)))
+    if any(engineer.id is not None for engineer in engineers):
+        # The van may have been loaded before its engineer was entered: now there is a phone that holds its stock.
+        work.touch("stock", *await stock.levels_of(work, ids))
     await journal.write_many(
         work, [journal.Entry(kind="engineer.created", entity="engineer", entity_id=id_) for id_ in ids]
     )

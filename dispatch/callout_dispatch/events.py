@@ -9,6 +9,8 @@ import msgspec
 from callout_dispatch.visit_states import EventKind, Outcome, Progress
 from callout_geo.geofence import Fix
 
+EARLY_MAX = timedelta(days=1)
+"""An event may be older than its visit's row (a call agreed on by telephone), but not by more than this."""
 OFFSET_TRUSTED_MS = 5 * 60 * 1000
 """A phone whose clock is further off than this, and that was restarted since the event, gives a time that is a guess."""
 
@@ -61,6 +63,7 @@ class LockedVisit(msgspec.Struct, kw_only=True):
     site_lng: float | None
     geofence_radius_m: int
     held_before: bool
+    created_at: datetime
     progress: Progress
 
 
@@ -90,13 +93,20 @@ class Clocks(msgspec.Struct, frozen=True, kw_only=True):
         return round((self.received_at - self.sent_at).total_seconds() * 1000)
 
     def correct(
-        self, device_time: datetime, monotonic_ms: int | None, boot_id: str | None
+        self,
+        device_time: datetime,
+        monotonic_ms: int | None,
+        boot_id: str | None,
+        *,
+        visit_created_at: datetime | None = None,
     ) -> tuple[datetime, tuple[str, ...]]:
         """The server's instant of an event, and flags on how far to believe it.
 
         In one boot of the phone the monotonic clock counts, and it can be neither set nor skewed: the event lies as far
         before the arrival of the batch as both readings are apart. Otherwise the device's time is moved by the offset
-        that the batch itself measured. Nothing can have happened after it was received.
+        that the batch itself measured. Nothing can have happened after it was received, and nothing long before its
+        visit was made: a phone that lost its clock and says 1970 would otherwise have met every deadline. Of such a time
+        only the arrival is known.
         """
         flags: list[str] = []
         same_boot = (
@@ -116,9 +126,12 @@ class Clocks(msgspec.Struct, frozen=True, kw_only=True):
             flags.append("time_in_future")
             age_ms = 0
         try:
-            return self.received_at - timedelta(milliseconds=age_ms), tuple(flags)
+            at = self.received_at - timedelta(milliseconds=age_ms)
         except OverflowError:
-            return self.received_at, (*flags, "time_uncertain")
+            return self.received_at, (*flags, "time_impossible")
+        if visit_created_at is not None and at < visit_created_at - EARLY_MAX:
+            return self.received_at, (*flags, "time_impossible")
+        return at, tuple(flags)
 
 
 def progress_columns(progress: Progress) -> dict[str, Any]:

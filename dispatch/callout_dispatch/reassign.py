@@ -28,6 +28,7 @@ from callout_dispatch.visit_states import (
     VisitState,
 )
 from callout_dispatch.visits import sync_orders
+from callout_orders import orders
 from callout_orders.terms import FINAL, ORDER_STATE_LABELS
 from callout_store import journal
 from callout_store.errors import NotFound, StaleRevision
@@ -225,6 +226,19 @@ async def cancel_visit(work: Work, visit_id: UUID, reason: str, revision: int | 
     reason = checked_line("reason", reason, limit=REASON_MAX)
     visit = await _lock(work, visit_id, revision)
     await _cancel(work, [visit], reason)
+
+
+async def cancel_order(work: Work, order_id: UUID, reason: str, revision: int | None = None) -> None:
+    """Call an order off, with all its visits that have not ended.
+
+    Raises NotFound, WrongState (closed), StaleRevision (of the order), BadField (no reason).
+    """
+    # Visits before their order, like phones that report on them; the revision is compared before anything is written.
+    await work.fetch(
+        "select id from visit where org_id = callout_org() and order_id = $1 order by id for update", order_id
+    )
+    await orders.cancel_order(work, order_id, reason, revision)
+    await cancel_visits_of_order(work, order_id, reason)
 
 
 async def cancel_visits_of_order(work: Work, order_id: UUID, reason: str) -> list[UUID]:

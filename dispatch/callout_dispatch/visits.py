@@ -31,7 +31,7 @@ from callout_store.errors import NotFound
 from callout_store.work import Work
 
 LOCK_SQL = """
-select v.id, v.order_id, v.engineer_id, v.plan, v.state, v.assigned_at,
+select v.id, v.order_id, v.engineer_id, v.plan, v.state, v.assigned_at, v.created_at,
        v.accepted_at, v.travelling_at, v.arrived_at, v.first_on_site_at, v.signed_at, v.left_at,
        v.completed_at, v.could_not_complete_at, v.outcome, v.outcome_at, v.outcome_event_id,
        o.asset_id, s.lat as site_lat, s.lng as site_lng, s.geofence_radius_m,
@@ -64,6 +64,7 @@ async def lock(work: Work, visit_ids: Sequence[UUID], *, engineer_id: UUID | Non
             site_lng=row["site_lng"],
             geofence_radius_m=row["geofence_radius_m"],
             held_before=row["held_before"],
+            created_at=row["created_at"],
             progress=progress_of(row),
         )
         for row in rows
@@ -215,6 +216,7 @@ async def customer_signed_by_link(
 
 async def sync_orders(work: Work, order_ids: set[UUID]) -> None:
     """Tell the orders what their visits say now; their state and SLA facts follow from it."""
+    held = await order_progress.hold(work, order_ids)
     rows = await work.fetch(
         """
         select v.order_id, array_agg(v.state order by v.number) as states, array_agg(v.ended_at order by v.number) as ended,
@@ -235,7 +237,7 @@ async def sync_orders(work: Work, order_ids: set[UUID]) -> None:
         )
         for row in rows
     ]
-    await order_progress.apply_visit_facts(work, facts)
+    await order_progress.apply_visit_facts(work, facts, held)
 
 
 async def _store_progress(work: Work, visits: list[LockedVisit]) -> list[journal.Entry]:

@@ -7,7 +7,7 @@ transaction has one connection.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -20,7 +20,7 @@ from callout_people.sessions import authenticate
 from callout_people.tokens import TokenIssuer
 from callout_store.errors import NotAllowed, NotAuthenticated
 from callout_store.ids import new_id
-from callout_store.work import Database, Work
+from callout_store.work import Actor, Database, Work
 from callout_sync.poke import Pokes
 
 if TYPE_CHECKING:
@@ -63,16 +63,26 @@ class Context:
         services: Services,
         principal: Principal | None,
         *,
-        locale: str = "en",
+        locale: str | None = None,
         request_id: str = "",
         base_url: str = "",
     ) -> None:
         self.services = services
         self.principal = principal
-        self.locale = principal.locale if principal is not None else locale
+        self.asked_locale = locale
         self.request_id = request_id or str(new_id())
         self.base_url = services.base_url or base_url
         self._sight: asyncio.Future[Sight] | None = None
+
+    @property
+    def locale(self) -> str:
+        """The language of the answer: what the request asks for, else the caller's own, else English."""
+        return self.asked_locale or (self.principal.locale if self.principal is not None else "en")
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts, for a unit of work."""
+        return replace(self.who.actor(), locale=self.locale)
 
     @property
     def may_introspect(self) -> bool:
@@ -100,12 +110,12 @@ class Context:
     def work(self) -> AbstractAsyncContextManager[Work]:
         """A transaction of the caller's organisation, in the caller's name."""
         who = self.who
-        return self.services.db.work(who.org_id, actor=who.actor())
+        return self.services.db.work(who.org_id, actor=self.actor)
 
     async def run(self, act: Callable[[Work], Awaitable[T]]) -> T:
         """`act` in a transaction as `work` opens it, tried again when it was the victim of a deadlock."""
         who = self.who
-        return await self.services.db.run(who.org_id, act, actor=who.actor())
+        return await self.services.db.run(who.org_id, act, actor=self.actor)
 
     async def sight(self) -> Sight:
         """What of the organisation the caller may see; read once a request."""
@@ -144,9 +154,10 @@ def request_id_now() -> str:
     return str(structlog.contextvars.get_contextvars().get("request_id") or new_id())
 
 
-def pick_locale(accept_language: str | None) -> str:
-    """The spoken language that `Accept-Language` weighs highest; `en` where it names none of them."""
-    best, best_weight = "en", 0.0
+def pick_locale(accept_language: str | None) -> str | None:
+    """The language of ours that `Accept-Language` weighs highest; None where it names none of them."""
+    best: str | None = None
+    best_weight = 0.0
     for part in (accept_language or "")[:500].split(","):
         tag, _, weight_text = part.strip().partition(";q=")
         try:

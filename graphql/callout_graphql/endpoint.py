@@ -72,8 +72,6 @@ async def _answer(request: AnyRequest, *, by_get: bool) -> Response[bytes]:
             # A look at the session that is seconds old is good enough to read by, not to write by.
             cached=running.only_reads(asked),
         )
-        if context.principal is not None:
-            context.locale = context.principal.locale
         reply = await running.run(asked, context, may_hold_nul=may_hold_nul, by_get=by_get)
     except Refusal as refusal:
         reply = refused(refusal, context)

@@ -18,7 +18,6 @@ from callout_graphql.types_desk import (
 )
 from callout_orders import customers, intake, orders
 from callout_store.errors import BadField, NotFound
-from callout_store.work import Work
 
 T = TypeVar("T")
 
@@ -181,13 +180,7 @@ class DeskMutations:
         self, info: Info, id: UUID, reason: str, revision: int | None = None
     ) -> WorkOrder:
         """Call an order off, with all its visits that have not ended."""
-
-        async def act(work: Work) -> None:
-            # The order first: it is locked before its visits wherever both are, and a wrong revision stops all.
-            await orders.cancel_order(work, id, reason, revision)
-            await assign.cancel_visits_of_order(work, id, reason)
-
-        await info.context.run(act)
+        await info.context.run(lambda work: assign.cancel_order(work, id, reason, revision))
         return await _order(info, id)
 
     @strawberry.mutation

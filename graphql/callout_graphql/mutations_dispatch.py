@@ -1,9 +1,10 @@
 """Mutations of dispatch, of devices, and of the phones."""
 
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
+import msgspec
 import strawberry
 
 from callout_contracts.commands import PushEnvelope
@@ -25,7 +26,7 @@ from callout_orders import signoff
 from callout_people.principals import MAY_ENROL
 from callout_people.users import users_by_ids
 from callout_store import outbox
-from callout_store.errors import NotAllowed, NotFound
+from callout_store.errors import BadField, NotAllowed, NotFound
 from callout_store.work import Work
 from callout_sync import devices, quarantine
 from callout_sync.push import push, retry
@@ -54,14 +55,8 @@ class DispatchMutations:
         pushed = await push(
             db,
             org_id=who.org_id,
-            actor=who.actor(),
-            envelope=PushEnvelope(
-                sent_at=input.sent_at,
-                commands=cast(list[Any], input.commands),
-                monotonic_ms=input.monotonic_ms,
-                boot_id=input.boot_id,
-                app_version=input.app_version,
-            ),
+            actor=context.actor,
+            envelope=_envelope(input),
         )
         return PushResult(answers=cast(list[CommandAnswer], pushed.answers), server_time=received_at)
 
@@ -221,7 +216,9 @@ class DispatchMutations:
     async def quarantine_retry(self, info: Info, id: UUID) -> CommandAnswer:
         """Run a quarantined command again, on behalf of the phone that sent it."""
         who = info.context.who
-        answer = await retry(info.context.services.db, org_id=who.org_id, entry_id=id, actor=who.actor())
+        answer = await retry(
+            info.context.services.db, org_id=who.org_id, entry_id=id, actor=info.context.actor
+        )
         return cast(CommandAnswer, answer)
 
     @strawberry.mutation
@@ -234,6 +231,24 @@ class DispatchMutations:
     async def replay_dead_letters(self, info: Info, ids: list[UUID]) -> int:
         """Try effects again that were given up; answers how many."""
         return await info.context.run(lambda work: outbox.replay(work, ids))
+
+
+def _envelope(given: PushInput) -> PushEnvelope:
+    """The batch, held to what the contract says of everything but the commands."""
+    try:
+        return msgspec.convert(
+            {
+                "sentAt": given.sent_at,
+                "commands": given.commands,
+                "monotonicMs": given.monotonic_ms,
+                "bootId": given.boot_id,
+                "appVersion": given.app_version,
+            },
+            PushEnvelope,
+        )
+    except msgspec.ValidationError as fault:
+        why, _, place = str(fault).partition(" - at `$.")
+        raise BadField(path=f"input.{place.rstrip('`')}", why=why) from None
 
 
 async def _visit(info: Info, id_: UUID) -> Visit:

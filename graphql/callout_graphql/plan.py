@@ -70,7 +70,12 @@ class Plan:
         """Whether everything is read from what is there already."""
         return all(
             field.read is not None
-            or (field.attribute is not None and not field.guarded and field.below is not None and field.below.plain)
+            or (
+                field.attribute is not None
+                and not field.guarded
+                and field.below is not None
+                and field.below.plain
+            )
             for field in self.fields
         )
 

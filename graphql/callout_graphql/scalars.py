@@ -8,6 +8,7 @@ import msgspec
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
+from callout_store.clock import taken_instant
 from callout_store.ids import parse_id
 
 JSON = NewType("JSON", object)
@@ -29,9 +30,10 @@ def _read_instant(value: Any) -> datetime:
     if not isinstance(value, str):
         raise ValueError("an instant is a text such as 2026-03-02T08:00:00Z")
     try:
-        return msgspec.convert(value, _INSTANT)
+        read = msgspec.convert(value, _INSTANT)
     except msgspec.ValidationError:
         raise ValueError("an instant has a date, a time and a time zone: 2026-03-02T08:00:00Z") from None
+    return taken_instant(read)
 
 
 def _read_day(value: Any) -> date:

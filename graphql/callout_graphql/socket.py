@@ -19,7 +19,9 @@ from litestar.exceptions import WebSocketException
 from callout_graphql.context import Context, Services, identify, pick_locale, request_id_now
 from callout_graphql.execution import Engine, GraphQLRequest, Reply, masked, refused
 from callout_graphql.refusals import SessionOver
-from callout_store.errors import Refusal
+from callout_people.principals import Principal
+from callout_people.sessions import look_again
+from callout_store.errors import DeviceRevoked, NotAuthenticated, Refusal
 
 log = structlog.get_logger(__name__)
 
@@ -195,20 +197,26 @@ class _Session:
             request = _decode_payload(message.payload)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             raise _Close(4400, "Invalid subscribe payload") from None
-        # Loaders remember what they read, so that every operation gets a context of its own.
-        context = Context(
-            self.services,
-            self.context.principal,
-            locale=self.context.locale,
-            request_id=self.context.request_id,
-        )
         task = asyncio.create_task(
-            self._run(message.id, request, context, may_hold_nul=b"\\u0000" in bytes(message.payload))
+            self._run(message.id, request, self.context, may_hold_nul=b"\\u0000" in bytes(message.payload))
         )
         self.running[message.id] = task
 
-    async def _run(self, id_: str, request: GraphQLRequest, context: Context, *, may_hold_nul: bool) -> None:
+    async def _run(
+        self, id_: str, request: GraphQLRequest, opened_as: Context, *, may_hold_nul: bool
+    ) -> None:
+        # Loaders remember what they read, so that every operation gets a context of its own.
+        context = Context(
+            self.services,
+            opened_as.principal,
+            locale=opened_as.asked_locale,
+            request_id=opened_as.request_id,
+            base_url=opened_as.base_url,
+        )
         try:
+            if context.principal is not None:
+                # A socket outlives what it was opened with: rights may have changed, the session may be over.
+                context.principal = await self._stands(context.principal)
             opened = await self.engine.open(request, context, may_hold_nul=may_hold_nul)
             if isinstance(opened, Reply):
                 await self._send_reply(id_, opened)
@@ -225,6 +233,12 @@ class _Session:
         finally:
             if self.running.get(id_) is asyncio.current_task():
                 del self.running[id_]
+
+    async def _stands(self, who: Principal) -> Principal:
+        try:
+            return await look_again(self.services.db, self.services.issuer, who)
+        except (NotAuthenticated, DeviceRevoked):
+            raise SessionOver() from None
 
     async def _send_reply(self, id_: str, reply: Reply) -> None:
         if reply.refused is not None:

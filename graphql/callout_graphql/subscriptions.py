@@ -25,10 +25,10 @@ class Standing:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._asked: dict[UUID, dict[UUID, asyncio.Future[bool]]] = {}
+        self._asked: dict[UUID, dict[UUID, asyncio.Future[str | None]]] = {}
 
     async def ask(self, who: Principal) -> bool:
-        """Whether the session is open, its user active and its device not revoked."""
+        """Whether the session is open, its user active and of the same role, and its device not revoked."""
         group = self._asked.get(who.org_id)
         if group is None:
             group = self._asked[who.org_id] = {}
@@ -36,19 +36,19 @@ class Standing:
         future = group.get(who.session_id)
         if future is None:
             future = group[who.session_id] = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(future)
+        return await asyncio.shield(future) == who.role.value
 
     def _start(self, org_id: UUID) -> None:
         task = asyncio.create_task(self._look(org_id, self._asked.pop(org_id)))
         _running.add(task)
         task.add_done_callback(_running.discard)
 
-    async def _look(self, org_id: UUID, asked: dict[UUID, asyncio.Future[bool]]) -> None:
+    async def _look(self, org_id: UUID, asked: dict[UUID, asyncio.Future[str | None]]) -> None:
         try:
             async with self._db.work(org_id) as work:
                 rows = await work.fetch(
                     """
-                    select s.id from session s
+                    select s.id, u.role from session s
                     join app_user u on u.org_id = s.org_id and u.id = s.user_id
                     left join device d on d.org_id = s.org_id and d.id = s.device_id
                     where s.org_id = callout_org() and s.id = any($1) and s.ended_at is null and s.expires_at > now()
@@ -56,10 +56,10 @@ class Standing:
                     """,
                     list(asked),
                 )
-            standing = {row["id"] for row in rows}
+            standing = {row["id"]: row["role"] for row in rows}
             for session_id, future in asked.items():
                 if not future.done():
-                    future.set_result(session_id in standing)
+                    future.set_result(standing.get(session_id))
         except Exception as fault:
             for future in asked.values():
                 if not future.done():

@@ -145,7 +145,7 @@ class PushInput:
     """
 
     sent_at: datetime
-    commands: list[JSON]
+    commands: list[JSON | None]
     monotonic_ms: Long | None = None
     boot_id: str | None = None
     app_version: str | None = None

@@ -10,9 +10,12 @@ import msgspec
 
 from callout_contracts import SCHEMA_VERSION, SCHEMA_VERSIONS_SPOKEN
 from callout_contracts.commands import COMMAND_BYTES_MAX, EVENT_KINDS, PAYLOADS, Command, Payload, ReplacePart
+from callout_store.clock import taken_instant
 
 KEPT_BYTES_MAX = 1_000_000
 """Of a command too large to read, this much is kept for a person."""
+
+TOO_DEEP = b'"nested too deeply to be kept"'
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +54,9 @@ def read(index: int, item: Any) -> Read:
     """Read one command: size, envelope, version, kind, payload, in this order; the first fault is the one reported."""
     try:
         body = _ENCODER.encode(item)
-    except (TypeError, ValueError, RecursionError, msgspec.EncodeError) as fault:
+    except RecursionError:
+        return _faulty(index, item, TOO_DEEP, Fault(code="COMMAND_UNREADABLE", why="nested too deeply"))
+    except (TypeError, ValueError, msgspec.EncodeError) as fault:
         # Lone surrogates cannot be written as UTF-8; the escaped form keeps them readable for a person.
         body = ascii(item).encode()[:KEPT_BYTES_MAX]
         return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", why=type(fault).__name__))
@@ -59,7 +64,10 @@ def read(index: int, item: Any) -> Read:
         return _faulty(index, item, body, Fault(code="COMMAND_TOO_LARGE", why=str(COMMAND_BYTES_MAX)))
     if not isinstance(item, dict):
         return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", why="not a JSON object"))
-    nul = _nul_path(item) if b"\\u0000" in body else None
+    try:
+        nul = _nul_path(item) if b"\\u0000" in body else None
+    except RecursionError:
+        return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", why="nested too deeply"))
     if nul is not None:
         return _faulty(index, item, body, Fault(code="NUL_CHARACTER", path=nul))
     version = item.get("schemaVersion")
@@ -74,6 +82,10 @@ def read(index: int, item: Any) -> Read:
         return _faulty(
             index, item, body, Fault(code="COMMAND_UNREADABLE", path="schemaVersion", why="unknown version")
         )
+    try:
+        taken_instant(command.device_time)
+    except ValueError as fault:
+        return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", path="deviceTime", why=str(fault)))
     shape = PAYLOADS.get(command.kind)
     if shape is None:
         return _faulty(index, item, body, Fault(code="KIND_UNKNOWN", path="kind"))

@@ -22,11 +22,11 @@ import structlog
 from callout_contracts.codes import sentence
 from callout_contracts.commands import COMMANDS_MAX, Answer, PushEnvelope, Sign
 from callout_dispatch import visits
-from callout_dispatch.events import Clocks, Happened, standing
+from callout_dispatch.events import Clocks, Happened, LockedVisit, standing
 from callout_dispatch.visit_states import EventKind
 from callout_orders import signoff, stock
 from callout_store import meters
-from callout_store.errors import DeviceRequired, DeviceRevoked, LimitExceeded, Refusal
+from callout_store.errors import DeviceRequired, DeviceRevoked, LimitExceeded, Refusal, WrongState
 from callout_store.work import Actor, Database, Work
 from callout_sync import quarantine, receipts
 from callout_sync.commands import Fault, Read, event_data, event_kind, part_of, read_batch
@@ -87,17 +87,21 @@ async def push(db: Database, *, org_id: UUID, actor: Actor, envelope: PushEnvelo
 
 
 async def retry(db: Database, *, org_id: UUID, entry_id: UUID, actor: Actor) -> Answer:
-    """Run a quarantined command again, on behalf of the device that sent it, and close the entry if it was applied."""
+    """Run a quarantined command again, on behalf of the device that sent it, and close the entry if it was applied.
+
+    Raises NotFound, and WrongState for an entry that is settled, or is a conflict: its event is recorded already.
+    """
 
     async def again(work: Work) -> Answer:
         row = await work.fetchrow(
             """
-            select q.body, q.device_id, q.user_id, q.received_at, q.category, q.command_id, r.answer is not null as known
-            from quarantine q left join receipt r on r.org_id = q.org_id and r.command_id = q.command_id
-            where q.org_id = callout_org() and q.id = $1
+            select body, device_id, user_id, received_at, category from quarantine
+            where org_id = callout_org() and id = $1
             """,
             entry_id,
         )
+        if row is not None and row["category"] != "quarantined":
+            raise WrongState(entity="quarantined command", state=row["category"], needed="quarantined")
         await quarantine.settle(work, id=entry_id, state="applied", note="retried")
         assert row is not None
         item = read_batch([_decode(row["body"])])[0]
@@ -181,7 +185,7 @@ async def _judge_and_write(
 ) -> tuple[list[Answer], int]:
     """Judge every command of a chunk and write what follows; the answers, and the highest sequence seen.
 
-    `fresh`: do not look for receipts (a quarantined command that is retried has one).
+    `fresh`: do not look for receipts (a quarantined command that is retried has one, which is answered anew).
     """
     actor = work.actor
     reporter = await visits.reporter_of(work)
@@ -225,9 +229,10 @@ async def _judge_and_write(
             elif part is not None and part not in parts:
                 answer = _answer(item, "quarantined", "PART_UNKNOWN", actor, path="payload.partId")
             else:
-                event = _happened(item, clocks)
+                assert visit is not None
+                event = _happened(item, clocks, visit)
                 events.append(event)
-                if isinstance(item.payload, Sign) and visit is not None:
+                if isinstance(item.payload, Sign):
                     signatures.append(_signature(item.payload, event, visit.order_id))
                 if stands == "reassigned":
                     answer = _answer(item, "conflict", "REASSIGNED", actor)
@@ -250,6 +255,8 @@ async def _judge_and_write(
         await quarantine.keep(work, kept)
         await receipts.write(work, new)
     elif new and answers[0].status != "quarantined":
+        # Recorded at last, but perhaps on a visit that is another's by now: then somebody has to decide.
+        await quarantine.keep(work, kept)
         await work.execute(
             "update receipt set answer = $2 where org_id = callout_org() and command_id = $1",
             new[0][0],
@@ -277,11 +284,13 @@ async def _stamp_device(work: Work, clocks: Clocks, envelope: PushEnvelope, high
         raise DeviceRevoked()
 
 
-def _happened(item: Read, clocks: Clocks) -> Happened:
+def _happened(item: Read, clocks: Clocks, visit: LockedVisit) -> Happened:
     command, payload = item.command, item.payload
     assert command is not None
     assert payload is not None
-    corrected_at, flags = clocks.correct(command.device_time, command.monotonic_ms, command.boot_id)
+    corrected_at, flags = clocks.correct(
+        command.device_time, command.monotonic_ms, command.boot_id, visit_created_at=visit.created_at
+    )
     where = command.location
     return Happened(
         id=command.id,

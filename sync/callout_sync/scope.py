@@ -24,6 +24,8 @@ from callout_store.work import Touched, Work
 
 ENTITIES = ("visit", "work_order", "site", "contact", "asset", "event", "part", "stock")
 SWEEP_MAX = 2000
+PLANNED_ANEW_ROWS = 200
+"""From so many rows on, planning anew costs nothing beside the work."""
 NOTIFY_SCOPES_MAX = 150
 """A NOTIFY payload may hold 8,000 bytes; a scope id takes 36 and a comma."""
 CHANNEL = "callout_poke"
@@ -177,29 +179,51 @@ async def refresh(work: Work, touched: Touched) -> None:
         scopes |= more
     if rows.get("part"):
         scopes.add(work.org_id)
+    if sum(map(len, rows.values())) >= PLANNED_ANEW_ROWS:
+        # A connection may hold a plan from when the tables were empty: over a day's dispatch it takes minutes.
+        await work.execute("set local plan_cache_mode = force_custom_plan")
     locked: set[UUID] = set()
+    told: set[UUID] = set()
     while True:
         await work.fetch(LOCK, sorted(_lock_key(scope) for scope in scopes - locked))
         locked |= scopes
         written = await work.fetch(WRITE, *(list(rows.get(entity, ())) for entity in ENTITIES))
         scopes = {row["scope_id"] for row in written}
+        told |= scopes
         if scopes <= locked:
             break
         # Membership changed between the look and the lock: lock the newcomers too and read the rule once more.
-    await _poke(work, scopes)
+    await _poke(work, told)
 
 
 async def sweep(work: Work) -> int:
-    """Let visits leave the phones whose window has passed; returns how many were looked at. Run daily by a timer."""
+    """Let visits leave the phones whose window has passed, and come back where the window was made longer.
+
+    Returns how many were looked at. Run daily by a timer, and when the window changes. Takes the visits' rows like
+    everybody who changes what a phone holds: a visit that is just being reported on is left for the next sweep.
+    """
     rows = await work.fetch(
         f"""
-        select f.row_id from sync_feed f join visit v on v.org_id = f.org_id and v.id = f.row_id
+        select v.id from sync_feed f join visit v on v.org_id = f.org_id and v.id = f.row_id
         where f.org_id = callout_org() and f.entity = 'visit' and f.op = 'U' and not ({VISIBLE_VISIT})
         limit $1
+        for update of v skip locked
         """,
         SWEEP_MAX,
     )
-    work.touch("visit", *(row["row_id"] for row in rows))
+    rows += await work.fetch(
+        f"""
+        select v.id from visit v
+        where v.org_id = callout_org() and v.ended_at is not null and {VISIBLE_VISIT} and not exists (
+            select 1 from sync_feed f
+            where f.org_id = v.org_id and f.scope_id = v.engineer_id and f.entity = 'visit' and f.row_id = v.id
+              and f.op = 'U')
+        limit $1
+        for update of v skip locked
+        """,
+        SWEEP_MAX,
+    )
+    work.touch("visit", *(row["id"] for row in rows))
     return len(rows)
 
 

@@ -298,8 +298,8 @@ async def test_a_command_that_breaks_the_database_is_quarantined_alone(
     visit = await world.visit(phone)
     original = push._happened
 
-    def poisoned(item: Any, clocks: Any) -> Any:
-        happened = original(item, clocks)
+    def poisoned(item: Any, *rest: Any) -> Any:
+        happened = original(item, *rest)
         if item.command.payload.get("text") == "poison":
             return type(happened)(
                 **{**{f: getattr(happened, f) for f in happened.__struct_fields__}, "schema_version": 10**12}

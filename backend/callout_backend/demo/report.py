@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,9 @@ TEXTS: dict[str, dict[str, str]] = {
     "storm": {"en": "Evening storm", "zh": "傍晚集中同步"},
     "clocks": {"en": "Clocks", "zh": "时钟"},
     "off": {
-        "en": "phones off by up to {phone_off_max_s} s, corrected to {corrected_off_median_s} s (median, "
+        "en": "phones off by up to {worst}, corrected to {corrected_off_median_s} s (median, "
         "{corrected_off_max_s} s at most) of the fast day; {uncertain} marked uncertain",
-        "zh": "手机时钟误差最大 {phone_off_max_s} 秒,校正后中位数 {corrected_off_median_s} 秒"
+        "zh": "手机时钟误差最大 {worst},校正后中位数 {corrected_off_median_s} 秒"
         "(最大 {corrected_off_max_s} 秒,按加速时间);{uncertain} 条标记为不确定",
     },
     "rates": {
@@ -147,7 +147,7 @@ def show(console: Console, told: dict[str, Any]) -> None:
         show_header=False,
     )
     table.add_column(style="bold")
-    table.add_column()
+    table.add_column(overflow="fold")
 
     def counts(name: str, values: dict[str, int]) -> None:
         table.add_row(
@@ -169,7 +169,8 @@ def show(console: Console, told: dict[str, Any]) -> None:
     counts("sla_missed", told["sla_missed"])
     counts("network", told["network"])
     counts("answers", told["answers"])
-    table.add_row(text("clocks"), text("off", **told["clocks"]))
+    worst = timedelta(seconds=round(told["clocks"]["phone_off_max_s"]))
+    table.add_row(text("clocks"), text("off", **told["clocks"], worst=worst))
     table.add_row(text("storm"), text("rates", **told["storm"]))
     table.add_row(text("copies"), str(told["copies"]["documents"]))
     for fault in FAULTS:

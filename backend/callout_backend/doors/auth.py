@@ -14,6 +14,7 @@ from litestar.params import FromPath, JSONBody
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta, Struct
 
+from callout_backend.doors.bodies import only_json, read_json
 from callout_backend.doors.identity import authenticate, client_address, principal_of
 from callout_people import organisations, users
 from callout_people.organisations import Organisation
@@ -22,7 +23,7 @@ from callout_people.principals import RIGHTS, Principal, Right, Role, require_ri
 from callout_people.sessions import Tokens
 from callout_people.sign_in import SignIn
 from callout_people.throttle import LIMITS, Throttle
-from callout_store.errors import BadRequestBody, DeviceRevoked, EnrolmentCodeInvalid, NotAuthenticated
+from callout_store.errors import DeviceRevoked, EnrolmentCodeInvalid, NotAuthenticated
 from callout_store.ids import parse_id
 from callout_store.work import Database
 from callout_sync import devices
@@ -153,7 +154,7 @@ class RevokedAnswer(Answer, frozen=True, kw_only=True):
 # --- doors -------------------------------------------------------------------------------------------------------
 
 
-@post("/auth/login", status_code=200, cache_control=NO_STORE)
+@post("/auth/login", status_code=200, cache_control=NO_STORE, before_request=only_json)
 async def login(request: AnyRequest, data: JSONBody[LoginBody]) -> SignedInAnswer:
     """Sign in by organisation, e-mail and password."""
     done = await _sign_in(request).login(
@@ -162,7 +163,7 @@ async def login(request: AnyRequest, data: JSONBody[LoginBody]) -> SignedInAnswe
     return _signed_in(done.tokens, _user(done.principal), done.organisation)
 
 
-@post("/auth/refresh", status_code=200, cache_control=NO_STORE)
+@post("/auth/refresh", status_code=200, cache_control=NO_STORE, before_request=only_json)
 async def refresh(request: AnyRequest, data: JSONBody[RefreshBody]) -> TokensAnswer:
     """Trade the refresh token for fresh tokens."""
     tokens = await _sign_in(request).refresh(
@@ -171,12 +172,11 @@ async def refresh(request: AnyRequest, data: JSONBody[RefreshBody]) -> TokensAns
     return TokensAnswer(**msgspec.structs.asdict(tokens))
 
 
-@post("/auth/logout", status_code=204, cache_control=NO_STORE)
+@post("/auth/logout", status_code=204, cache_control=NO_STORE, before_request=only_json)
 async def logout(request: AnyRequest) -> None:
     """End the session of the access token, or where that has run out, of the `refreshToken` in the body."""
     state = request.app.state
-    body = await request.body()
-    given = _decode(body) if body.strip() else None
+    given = await read_json(request, RefreshBody) if (await request.body()).strip() else None
     try:
         principal = await authenticate(state.db, state.issuer, request.headers.get("authorization"))
     except (NotAuthenticated, DeviceRevoked):
@@ -191,7 +191,7 @@ async def logout(request: AnyRequest) -> None:
         raise NotAuthenticated()
 
 
-@post("/auth/enrol", status_code=200, cache_control=NO_STORE)
+@post("/auth/enrol", status_code=200, cache_control=NO_STORE, before_request=only_json)
 async def enrol(request: AnyRequest, data: JSONBody[EnrolBody]) -> SignedInAnswer:
     """Use an enrolment code up: the phone gets its device id and its first tokens."""
     state = request.app.state
@@ -231,7 +231,7 @@ async def me(request: AnyRequest) -> MeAnswer:
     )
 
 
-@post("/devices/enrolment-codes", status_code=201, cache_control=NO_STORE)
+@post("/devices/enrolment-codes", status_code=201, cache_control=NO_STORE, before_request=only_json)
 async def make_code(request: AnyRequest, data: JSONBody[CodeBody]) -> CodeAnswer:
     """Make a one-time code that enrols a phone for a user."""
     principal = await principal_of(request)
@@ -251,7 +251,7 @@ async def make_code(request: AnyRequest, data: JSONBody[CodeBody]) -> CodeAnswer
     )
 
 
-@post("/devices/{device_id:uuid}/revoke", status_code=200, cache_control=NO_STORE)
+@post("/devices/{device_id:uuid}/revoke", status_code=200, cache_control=NO_STORE, before_request=only_json)
 async def revoke(request: AnyRequest, device_id: FromPath[UUID], data: JSONBody[RevokeBody]) -> RevokedAnswer:
     """Shut a phone out: its sessions end, and a push that is running commits nothing more."""
     principal = await principal_of(request)
@@ -291,15 +291,6 @@ async def _organisation_id(db: Database, text: str) -> UUID:
     if found is None:
         raise EnrolmentCodeInvalid()
     return found.id
-
-
-def _decode(body: bytes) -> RefreshBody:
-    try:
-        return msgspec.json.decode(body, type=RefreshBody)
-    except RecursionError as fault:
-        raise BadRequestBody(why="nested too deeply") from fault
-    except UnicodeDecodeError as fault:
-        raise BadRequestBody(why="not UTF-8") from fault
 
 
 def _signed_in(

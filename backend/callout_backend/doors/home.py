@@ -6,7 +6,7 @@ from typing import Any
 from litestar import MediaType, Request, Response, get
 
 from callout_backend.problems import locale_of
-from callout_backend.web.assets import asset
+from callout_backend.web.assets import ICON, STATIC_FOLDER, asset
 
 TITLE = "Callout"
 LEAD = {
@@ -38,7 +38,8 @@ def render(locale: str) -> str:
     return (
         f'<!doctype html><html lang="{locale}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<title>{TITLE}</title><link rel="stylesheet" href="{asset("home.css")}"></head>'
+        f'<title>{TITLE}</title><link rel="icon" href="{asset(ICON)}" type="image/svg+xml">'
+        f'<link rel="stylesheet" href="{asset("home.css")}"></head>'
         f'<body><h1>{TITLE}</h1><p class="lead">{escape(LEAD[locale])}</p><dl>{rows}</dl></body></html>'
     )
 
@@ -55,4 +56,14 @@ async def home(request: Request[Any, Any, Any]) -> Response[str]:
         render(locale),
         media_type=MediaType.HTML,
         headers={"Content-Language": locale, "Vary": "Accept-Language"},
+    )
+
+
+@get("/favicon.ico", media_type="image/svg+xml", include_in_schema=False)
+async def icon() -> Response[bytes]:
+    """The icon where a browser looks for it of itself: beside an answer that is no page and cannot name one."""
+    return Response(
+        (STATIC_FOLDER / ICON).read_bytes(),
+        media_type="image/svg+xml",
+        headers={"Cache-Control": "public, max-age=86400"},
     )

@@ -13,12 +13,12 @@ from litestar import MediaType, Request, Response, post
 from litestar.types import ControllerRouterHandler
 from msgspec import Meta
 
-from callout_backend.doors.bodies import read_json
+from callout_backend.doors.bodies import only_json, read_json
 from callout_backend.doors.identity import principal_of
 from callout_orders import intake, reading
 from callout_orders.checks import FieldRefused
 from callout_people.principals import Principal, Role, require
-from callout_store.errors import NotFound
+from callout_store.errors import AlreadyExists, NotFound
 from callout_store.work import Database, Work
 
 BODY_BYTES_MAX = 64_000
@@ -48,7 +48,12 @@ class WorkOrderRequest(msgspec.Struct, rename="camel", frozen=True, kw_only=True
     reported_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
-@post("/v1/work-orders", request_max_body_size=BODY_BYTES_MAX, include_in_schema=False)
+@post(
+    "/v1/work-orders",
+    request_max_body_size=BODY_BYTES_MAX,
+    before_request=only_json,
+    include_in_schema=False,
+)
 async def create_work_order(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     """201 `{"id","number","existing":false}`, or 200 with `existing: true` where a reference was known."""
     principal = await principal_of(request)
@@ -57,7 +62,7 @@ async def create_work_order(request: Request[Any, Any, Any]) -> Response[dict[st
 
     async def act(work: Work) -> intake.OrderRef:
         customer_id, contact_id = await _who_orders(work, principal, body)
-        return await intake.create_order(
+        ref = await intake.create_order(
             work,
             intake.NewOrder(
                 customer_id=customer_id,
@@ -74,6 +79,12 @@ async def create_work_order(request: Request[Any, Any, Any]) -> Response[dict[st
                 reported_at=body.reported_at,
             ),
         )
+        if ref.existing and principal.role == Role.CUSTOMER_CONTACT:
+            (known,) = await reading.orders_by_ids(work, [ref.id])
+            if known is None or known.customer_id != customer_id:
+                # References are unique in the organisation; whose the other order is, is not this caller's business.
+                raise AlreadyExists(entity="work order", key="reference", path="references")
+        return ref
 
     db: Database = request.app.state.db
     ref = await db.run(principal.org_id, act, actor=principal.actor())

@@ -5,6 +5,7 @@ route's template is logged), of the Referer (no-referrer) and of caches (no-stor
 so that a mail scanner that opens the link consumes nothing.
 """
 
+import math
 from typing import Any
 
 import structlog
@@ -37,7 +38,7 @@ BODY_BYTES_MAX = 600_000
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
@@ -157,7 +158,10 @@ def _refused(request: AnyRequest, exc: Exception, view: LinkView | None) -> Resp
     refusal = _refusal(request, exc)
     locale = _locale(request, view.locale if view is not None else None)
     page = closed_page(_STATES.get(type(refusal), "refused"), refusal, locale=locale, view=view)
-    return _html(page, refusal.status, locale)
+    answer = _html(page, refusal.status, locale)
+    if refusal.retry_after_ms is not None:
+        answer.headers["Retry-After"] = str(math.ceil(refusal.retry_after_ms / 1000))
+    return answer
 
 
 def _locale(request: AnyRequest, of_link: str | None) -> str:

@@ -33,10 +33,16 @@ async def check_sla(db: Database, item: Claimed) -> None:
 
 
 async def sweep_scopes(db: Database, item: Claimed) -> None:
-    """Let old visits leave the phones, a batch a transaction. Harmless twice: the second finds nothing."""
+    """Bring phones up to the organisation's window, a batch a transaction. Harmless twice: the second finds nothing."""
     while await db.run(item.org_id, scope.sweep):
         pass
-    await db.run(item.org_id, sweeps.arm)
+
+    async def again(work: Work) -> None:
+        # Set anew meanwhile, because the window changed: then that firing stands.
+        if await timers.is_current(work, key=sweeps.KEY, epoch=int(item.payload["timerEpoch"])):
+            await sweeps.arm(work)
+
+    await db.run(item.org_id, again)
 
 
 def make_handlers(settings: Settings, webhook: WebhookHandler | None = None) -> Handlers:

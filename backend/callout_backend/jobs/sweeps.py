@@ -1,4 +1,6 @@
-"""The daily sweep of an organisation's phones: set when the organisation is founded, and again by each sweep."""
+"""The daily sweep of an organisation's phones: set when the organisation is founded, and again by each sweep.
+
+A change of the phones' window is swept at once: visits leave the phones, or come back to them."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,15 +13,20 @@ CHANNEL = "scope.sweep"
 KEY = "scope.sweep"
 EVERY = timedelta(days=1)
 FOUNDED = "organisation.created"
+CHANGED, WINDOW = "organisation.changed", "phoneWindowDays"
 
 
-async def arm(work: Work) -> None:
-    """Set the next sweep, a day from now by the database's clock."""
-    due_at = await work.fetchval("select now() + $1::interval", EVERY)
+async def arm(work: Work, *, after: timedelta = EVERY) -> None:
+    """Set the next sweep, by default a day from now by the database's clock."""
+    due_at = await work.fetchval("select now() + $1::interval", after)
     await timers.arm(work, key=KEY, due_at=due_at, channel=CHANNEL, payload={})
 
 
-async def arm_for_founded(work: Work, lines: list[tuple[UUID, Any]]) -> None:
-    """The hook over journal lines: a new organisation gets its first sweep."""
-    if any(entry.kind == FOUNDED for _, entry in lines):
-        await arm(work)
+async def arm_for_organisation(work: Work, lines: list[tuple[UUID, Any]]) -> None:
+    """The hook over journal lines: a new organisation gets its first sweep, one with another window its next at once."""
+    for _, entry in lines:
+        if entry.kind == FOUNDED:
+            await arm(work)
+        elif entry.kind == CHANGED and WINDOW in entry.data:
+            await arm(work, after=timedelta())
+            work.owes = True

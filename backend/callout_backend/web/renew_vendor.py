@@ -8,6 +8,7 @@ changes; the files are committed, so that nobody needs Node to run Callout.
 import base64
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -49,14 +50,17 @@ PACKAGES = (
         {"umd/react-dom.production.min.js": "react-dom.production.min.js", "LICENSE": "LICENSE.react-dom"},
     ),
 )
-NOTICE = """The files in this folder, but for graphiql.html, page.css and page.js, come from these npm packages,
-unchanged but for the line that names a source map. Each is under the licence in the file LICENSE.<package>.
+NOTICE = """The files in this folder, but for graphiql.html, page.css, page.js and session.js, come from these
+npm packages, unchanged but for the line that names a source map and for the embedded fonts, which are left out (the
+page takes the system's). Each is under the licence in the file LICENSE.<package>.
 
 {packages}
 
-graphiql.min.js holds further packages within it, among them graphql, codemirror, markdown-it and @radix-ui, all under
-the MIT licence; their notices stand in the package graphiql and in those packages.
+graphiql.min.js holds further packages within it. Their licences are in LICENSE.bundled.
 """
+FONT = re.compile(rb"@font-face\s*\{[^}]*\}\s*")
+BUILD_TOOLS = frozenset({"argparse", "loose-envify", "js-tokens", "graphiql", "react", "react-dom"})
+"""Of what npm installs along with GraphiQL: what is not within its file, or stands here with its own licence."""
 
 
 def fetch(package: Package, folder: Path) -> Path:
@@ -82,11 +86,37 @@ def copy(package: Package, archive: Path) -> None:
             member = tar.extractfile(f"package/{inside}")
             if member is None:
                 raise SystemExit(f"{package.spec} holds no {inside}")
-            lines = member.read().splitlines(keepends=True)
+            lines = FONT.sub(b"", member.read()).splitlines(keepends=True)
             # Source maps are not packaged, and a browser's tools would ask for them.
             (TARGET / name).write_bytes(
                 b"".join(line for line in lines if b"sourceMappingURL=" not in line[:200])
             )
+
+
+def bundled_licences(folder: Path) -> str:
+    """The licences of the packages within GraphiQL's file: each text once, below the packages that are under it."""
+    specs = [package.spec for package in PACKAGES]
+    npm = ["npm", "install", "--prefix", str(folder), "--ignore-scripts", "--no-audit", "--silent"]
+    subprocess.run([*npm, *specs], check=True, stdout=subprocess.DEVNULL)
+    under: dict[str, list[str]] = {}
+    texts: dict[str, str] = {}
+    for described in sorted((folder / "node_modules").glob("**/package.json")):
+        told = json.loads(described.read_text("utf-8"))
+        name = told.get("name", "")
+        whole = described.parent.relative_to(folder / "node_modules").as_posix() == name
+        if not whole or name in BUILD_TOOLS or name.startswith("@types/"):
+            continue
+        files = [f for f in described.parent.iterdir() if re.match(r"licen[cs]e|copying", f.name, re.I)]
+        text = files[0].read_text("utf-8") if files else ""
+        holders = [line.strip() for line in text.splitlines() if re.match(r"\s*(copyright|\(c\))", line, re.I)]
+        body = "\n".join(line for line in text.splitlines() if line.strip() not in holders).strip()
+        key = " ".join(body.split()).lower() or f"licence: {told.get('license')}"
+        texts.setdefault(key, body or f"(no file in the package; its description says: {told.get('license')})")
+        author = told.get("author") or ""
+        by = author.get("name", "") if isinstance(author, dict) else author
+        under.setdefault(key, []).append(f"- {name}: {'; '.join(holders) or by or 'its contributors'}")
+    rule = "\n\n" + "-" * 100 + "\n\n"
+    return rule.join("\n".join(names) + "\n\n" + texts[key] for key, names in under.items()) + "\n"
 
 
 def main() -> int:
@@ -96,6 +126,7 @@ def main() -> int:
         for package in PACKAGES:
             copy(package, fetch(package, Path(folder)))
             print(package.spec)
+        (TARGET / "LICENSE.bundled").write_text(bundled_licences(Path(folder)), "utf-8")
     packages = "\n".join(f"- {package.spec}" for package in PACKAGES)
     (TARGET / "NOTICE").write_text(NOTICE.format(packages=packages), "utf-8")
     return 0

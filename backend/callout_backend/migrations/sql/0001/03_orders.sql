@@ -102,7 +102,7 @@ create table work_order (
     foreign key (org_id, contact_id) references contact (org_id, id),
     foreign key (org_id, asset_id) references asset (org_id, id)
 );
-create index work_order_state on work_order (org_id, state, priority, created_at);
+create index work_order_state on work_order (org_id, state, priority, created_at, id);
 create index work_order_page on work_order (org_id, id);
 create index work_order_site on work_order (org_id, site_id);
 create index work_order_contact on work_order (org_id, contact_id) where contact_id is not null;

@@ -156,7 +156,7 @@ create table visit_event (
     primary key (org_id, id),
     foreign key (org_id, visit_id) references visit (org_id, id)
 );
-create index visit_event_visit on visit_event (org_id, visit_id, corrected_at);
+create index visit_event_visit on visit_event (org_id, visit_id, corrected_at, id);
 
 create table dispatch_decision (
     org_id uuid not null default callout_org(),

@@ -1,10 +1,10 @@
 // GraphiQL over Callout's /graphql: queries and mutations by POST, subscriptions over graphql-transport-ws.
 'use strict';
 (() => {
-  const chinese = (navigator.language || '').toLowerCase().startsWith('zh');
+  const { authorization, chinese, say, onChange } = calloutSession;
   const welcome = chinese
-    ? '# 在下方“Headers”中填入登录后得到的访问令牌,然后运行。\n# 登录:POST /auth/login(organisation、email、password)。\n\n'
-    : '# Put the access token of a sign-in into “Headers” below, then run.\n# Sign in: POST /auth/login (organisation, email, password).\n\n';
+    ? '# 在上方登录,然后运行。\n# 手机与系统以 POST /auth/login 登录,见 docs/api.md。\n\n'
+    : '# Sign in above, then run.\n# Phones and systems sign in by POST /auth/login, see docs/api.md.\n\n';
   const query = welcome + `query Board {
   viewer {
     name
@@ -50,7 +50,7 @@ subscription News {
 
   const listen = (params, headers) => ({
     subscribe(observer) {
-      const socket = new WebSocket(address.replace(/^/, location.origin.replace(/^http/, 'ws')), 'graphql-transport-ws');
+      const socket = new WebSocket(location.origin.replace(/^http/, 'ws') + address, 'graphql-transport-ws');
       const say = (message) => socket.send(JSON.stringify(message));
       const authorization = Object.entries(headers).find(([name]) => name.toLowerCase() === 'authorization')?.[1];
       let over = false;
@@ -71,23 +71,41 @@ subscription News {
     },
   });
 
-  const fetcher = (params, options) => {
+  const isSchemaQuery = (params) => params.operationName === 'IntrospectionQuery';
+
+  // The headers to send: those of the editor, and the signed-in person's token where the editor names none.
+  const headersFor = async (options) => {
     const headers = Object.fromEntries(
       Object.entries(options?.headers ?? {}).filter(([, value]) => String(value).trim() !== 'Bearer'),
     );
+    if (!Object.keys(headers).some((name) => name.toLowerCase() === 'authorization')) {
+      const token = await authorization();
+      if (token) headers.Authorization = token;
+    }
+    return headers;
+  };
+
+  // A new function each time: GraphiQL asks for the schema again when its fetcher is another one.
+  const makeFetcher = () => async (params, options) => {
+    const headers = await headersFor(options);
+    if (isSchemaQuery(params) && !Object.keys(headers).some((name) => name.toLowerCase() === 'authorization')) {
+      return { errors: [{ message: say('signInFirst') }] };
+    }
     return isSubscription(params.query, params.operationName, options?.documentAST)
       ? listen(params, headers)
       : post(params, headers);
   };
 
-  ReactDOM.createRoot(document.getElementById('graphiql')).render(
+  const root = ReactDOM.createRoot(document.getElementById('graphiql'));
+  const draw = () => root.render(
     React.createElement(GraphiQL, {
-      fetcher,
+      fetcher: makeFetcher(),
       defaultQuery: query,
-      defaultHeaders: '{\n  "Authorization": "Bearer "\n}',
-      defaultEditorToolsVisibility: 'headers',
+      defaultEditorToolsVisibility: 'variables',
       isHeadersEditorEnabled: true,
       shouldPersistHeaders: false,
     }),
   );
+  onChange(draw);
+  draw();
 })();
