@@ -1,6 +1,7 @@
 """The `callout` command. Heavy modules are imported where they are used, so that help comes at once."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -91,10 +92,14 @@ def migrate() -> None:
     from callout_backend.texts import say
 
     _end_tidily()
-    with servers_for(Settings.from_env()) as full:
-        if full.owner_url is None:
+    settings = Settings.from_env()
+    with contextlib.ExitStack() as stack:
+        # A database that is given needs none of our servers; above all it must not be mistaken for the embedded one.
+        if settings.owner_url is None:
+            settings = stack.enter_context(servers_for(settings))
+        if settings.owner_url is None:
             raise SettingsError("DATABASE_URL", "", "a URL of the database to migrate")
-        for done in asyncio.run(forwards(full.owner_url)):
+        for done in asyncio.run(forwards(settings.owner_url)):
             print(done)
         print(say("migrated"))
 

@@ -30,7 +30,7 @@ from callout_graphql.schema import engine
 from callout_people.principals import Role
 from callout_store.work import Database
 
-SECONDS_MAX = 10.0
+SECONDS_MAX = 8.0
 ROUNDS_MAX = 60
 DEPTH_MAX = 3
 

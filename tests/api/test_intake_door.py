@@ -126,10 +126,10 @@ async def test_nobody_may_not_order(world: World, client: httpx.AsyncClient) -> 
     (
         ({"customerId": None}, 422, "customerId"),
         ({"siteId": "x"}, 422, "siteId"),
-        ({"siteId": None}, 422, None),
+        ({"siteId": None}, 422, "siteId"),
         ({"description": "a\x00b"}, 422, "description"),
         ({"priority": "P7"}, 422, "priority"),
-        ({"surprise": 1}, 422, None),
+        ({"surprise": 1}, 422, "surprise"),
     ),
 )
 async def test_bad_fields_are_named(
@@ -150,7 +150,7 @@ async def test_bad_fields_are_named(
 
 @pytest.mark.parametrize(
     ("raw", "status"),
-    ((b"null", 422), (b"1", 422), (b"{", 400), (b"\xff", 400), (b"[" * 50_000, 422), (b" " * 65_000, 413)),
+    ((b"null", 400), (b"1", 400), (b"{", 400), (b"\xff", 400), (b"[" * 50_000, 400), (b" " * 65_000, 413)),
 )
 async def test_bad_bodies_are_answered(
     world: World, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, raw: bytes, status: int

@@ -182,8 +182,8 @@ GOOD = {"organisation": "x", "email": "a@b.c", "password": "p"}
         ({**GOOD, "email": ""}, "email"),
         ({**GOOD, "password": "x" * 201}, "password"),
         ({**GOOD, "organisation": None}, "organisation"),
-        ({**GOOD, "organization": "misspelt"}, None),
-        ({"organisation": "x"}, None),
+        ({**GOOD, "organization": "misspelt"}, "organization"),
+        ({"organisation": "x"}, "email"),
     ),
 )
 async def test_fields_are_named_in_refusals(client: httpx.AsyncClient, body: Any, path: str | None) -> None:

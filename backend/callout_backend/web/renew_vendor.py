@@ -108,7 +108,7 @@ def bundled_licences(folder: Path) -> str:
             continue
         files = [f for f in described.parent.iterdir() if re.match(r"licen[cs]e|copying", f.name, re.I)]
         text = files[0].read_text("utf-8") if files else ""
-        holders = [line.strip() for line in text.splitlines() if re.match(r"\s*(copyright|\(c\))", line, re.I)]
+        holders = [line.strip() for line in text.splitlines() if re.match(r"\s*(Copyright|\(c\))", line)]
         body = "\n".join(line for line in text.splitlines() if line.strip() not in holders).strip()
         key = " ".join(body.split()).lower() or f"licence: {told.get('license')}"
         texts.setdefault(key, body or f"(no file in the package; its description says: {told.get('license')})")
