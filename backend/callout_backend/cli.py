@@ -39,6 +39,7 @@ def serve(*, workers: Workers = None) -> None:
 
     from callout_backend.house import refuse_taken_port, servers_for
     from callout_backend.ops import logs, multiprocess
+    from callout_backend.reach import refuse_unreachable
 
     settings = Settings.from_env()
     count = settings.workers if workers is None else workers
@@ -47,6 +48,8 @@ def serve(*, workers: Workers = None) -> None:
     _end_tidily()
     refuse_taken_port(settings)
     with servers_for(settings) as full:
+        # Before there are processes, which uvicorn would start again and again.
+        refuse_unreachable(full.database_url or "")
         # How uvicorn's own processes learn the settings; the owner's login is not for them.
         os.environ.update(replace(full, migrate_url=None).environment())
         if count > 1:
@@ -76,10 +79,12 @@ def worker() -> None:
     from callout_backend.house import servers_for
     from callout_backend.jobs.worker import main as work
     from callout_backend.ops import logs
+    from callout_backend.reach import refuse_unreachable
 
     settings = Settings.from_env()
     _end_tidily()
     with servers_for(settings) as full:
+        refuse_unreachable(full.database_url or "")
         logs.configure("console" if full.log_format == "console" else "json", level=full.log_level.upper())
         asyncio.run(work(full))
 
@@ -89,6 +94,7 @@ def migrate() -> None:
     """Bring the database to the newest version (as CALLOUT_MIGRATE_URL, else DATABASE_URL)."""
     from callout_backend.house import servers_for
     from callout_backend.migrations import migrate as forwards
+    from callout_backend.reach import refuse_unreachable
     from callout_backend.texts import say
 
     _end_tidily()
@@ -99,6 +105,7 @@ def migrate() -> None:
             settings = stack.enter_context(servers_for(settings))
         if settings.owner_url is None:
             raise SettingsError("DATABASE_URL", "", "a URL of the database to migrate")
+        refuse_unreachable(settings.owner_url)
         for done in asyncio.run(forwards(settings.owner_url)):
             print(done)
         print(say("migrated"))
@@ -160,6 +167,107 @@ def demo(
 
 
 @app.command
+def organisation(
+    slug: str,
+    *,
+    name: str,
+    admin_email: str,
+    admin_name: str = "Admin",
+    time_zone: str = "UTC",
+    locale: str = "en",
+) -> None:
+    """Make an organisation and its first admin; the password is asked for, or read from standard input.
+
+    Parameters
+    ----------
+    slug
+        What its people type when they sign in: small letters, digits and dashes.
+    name
+        Its name, as customers read it.
+    admin_email
+        The admin's login.
+    time_zone
+        An IANA name, such as Asia/Shanghai.
+    locale
+        en or zh.
+    """
+    from callout_backend import admin
+
+    _end_tidily()
+    password = admin.ask_password()
+    org_id = admin.run(
+        Settings.from_env(),
+        lambda db: admin.make_organisation(
+            db,
+            slug=slug,
+            name=name,
+            time_zone=time_zone,
+            locale=locale,
+            admin_email=admin_email,
+            admin_name=admin_name,
+            password=password,
+        ),
+    )
+    print(org_id)
+
+
+@app.command
+def user(slug: str, email: str, *, name: str, role: str, locale: str = "en") -> None:
+    """Make a user of an organisation; the password is asked for, or read from standard input; empty means none.
+
+    Parameters
+    ----------
+    slug
+        The organisation's.
+    role
+        admin, dispatcher, supervisor, engineer or customer_contact.
+    locale
+        en or zh.
+    """
+    from callout_backend import admin
+    from callout_people.principals import Role
+
+    if role not in list(Role):
+        raise SettingsError("--role", role, ", ".join(Role))
+    _end_tidily()
+    password = admin.ask_password()
+    user_id = admin.run(
+        Settings.from_env(),
+        lambda db: admin.make_user(
+            db, slug=slug, email=email, name=name, role=Role(role), locale=locale, password=password
+        ),
+    )
+    print(user_id)
+
+
+@app.command
+def dead_letters(*, replay: bool = False, limit: int = 1000) -> None:
+    """Print messages that were given up, one JSON object a line; the worker logged why.
+
+    Parameters
+    ----------
+    replay
+        Have those printed tried again, with fresh attempts.
+    limit
+        At most so many, the oldest first.
+    """
+    import msgspec
+
+    from callout_backend import admin
+    from callout_store.work import Database
+
+    async def act(db: Database) -> None:
+        letters = await admin.dead_letters(db, limit=limit)
+        for letter in letters:
+            print(msgspec.json.encode(letter).decode())
+        if replay and letters:
+            await admin.replay(db, letters)
+
+    _end_tidily()
+    admin.run(Settings.from_env(), act)
+
+
+@app.command
 def doctor() -> int:
     """Say what is wrong with this installation, and how to mend it. Exit code 1 if anything is."""
     from callout_backend.doctor import examine
@@ -170,11 +278,17 @@ def doctor() -> int:
 def main() -> None:
     """The command's entry point: plain sentences instead of stack traces for what a person can mend."""
     from callout_backend.embedded.processes import EmbeddedError
+    from callout_backend.reach import Unreachable
+    from callout_backend.texts import say
+    from callout_store.errors import Refusal
 
     try:
         result = app()
-    except (SettingsError, EmbeddedError) as fault:
+    except (SettingsError, EmbeddedError, Unreachable) as fault:
         print(f"callout: {fault}", file=sys.stderr)
+        sys.exit(1)
+    except Refusal as refusal:
+        print(f"callout: {refusal.message(say.locale())} ({refusal.code})", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -21,13 +21,13 @@ from rich.text import Text
 
 from callout_backend.embedded import running_urls
 from callout_backend.house import answers, refuse_taken_port
+from callout_backend.reach import CONNECT_SECONDS, Unreachable, connect, without_password
 from callout_backend.settings import Settings, SettingsError
 from callout_backend.texts import say
 
 DISK_FREE_MIN = 1024**3
 CLOCK_APART_MAX_S = 5.0
 BEAT_AGE_MAX_S = 15.0
-CONNECT_SECONDS = 5.0
 MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "failed": "[red]failed[/]"}
 
 NAMES: dict[str, tuple[str, str]] = {
@@ -39,6 +39,7 @@ NAMES: dict[str, tuple[str, str]] = {
     "servers": ("Servers", "服务器"),
     "database": ("Database", "数据库"),
     "roles": ("App's role", "应用角色"),
+    "login": ("Login", "登录角色"),
     "migrations": ("Migrations", "数据库版本"),
     "clock": ("Clock", "时钟"),
     "worker": ("Worker", "后台进程"),
@@ -77,6 +78,10 @@ MENDS: dict[str, tuple[str, str]] = {
         " GRANT callout_app, callout_worker TO <login>. See README.md.",
         "登录角色必须是 callout_app 和 callout_worker 的成员:先运行 `callout migrate`,再执行"
         " GRANT callout_app, callout_worker TO <登录角色>。见 README.md。",
+    ),
+    "login": (
+        "Let the app sign in with a login that has no rights of its own; README.md says how to make one.",
+        "请让应用使用自身没有任何权限的登录角色,建立方法见 README.md。",
     ),
     "migrations": ("Run `callout migrate`.", "请运行 `callout migrate`。"),
     "clock": (
@@ -193,12 +198,10 @@ def _port(settings: Settings) -> Finding:
 
 
 async def _database(url: str) -> list[Finding]:
-    import asyncpg
-
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
-        return [Finding("database", "failed", _without_password(str(fault) or type(fault).__name__, url))]
+        connection = await connect(url)
+    except Unreachable as fault:
+        return [Finding("database", "failed", fault.why)]
     try:
         number = int(await connection.fetchval("select current_setting('server_version_num')"))
         supported = 150000 <= number < 190000
@@ -229,6 +232,10 @@ async def _inside(connection: Any) -> AsyncIterator[Finding]:
         yield Finding("roles", "failed", "the app's role may look past row-level security")
         return
     yield Finding("roles", "ok", f"{APP_ROLE}, {WORKER_ROLE}")
+    if await connection.fetchval(
+        "select rolsuper or rolbypassrls or rolcreaterole from pg_roles where rolname = session_user"
+    ):
+        yield Finding("login", "note", "this login has rights that a fault in the app could use")
     await connection.execute(f"set role {APP_ROLE}")
     try:
         applied = await applied_ids(connection)
@@ -266,14 +273,7 @@ async def _redis(url: str) -> Finding:
     try:
         info = await client.info("server")
     except (RedisError, OSError, TimeoutError, ValueError) as fault:
-        return Finding("redis", "failed", _without_password(str(fault) or type(fault).__name__, url))
+        return Finding("redis", "failed", without_password(str(fault) or type(fault).__name__, url))
     finally:
         await client.aclose()
     return Finding("redis", "ok", f"Redis {info.get('redis_version')}")
-
-
-def _without_password(text: str, url: str) -> str:
-    from urllib.parse import urlsplit
-
-    password = urlsplit(url).password
-    return text.replace(password, "…") if password else text

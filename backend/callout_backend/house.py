@@ -23,6 +23,7 @@ from rich.text import Text
 
 from callout_backend.embedded import EmbeddedError, EmbeddedServers, running_urls
 from callout_backend.embedded.processes import LOOPBACK, tail
+from callout_backend.reach import refuse_unreachable
 from callout_backend.settings import Settings, signing_secret
 from callout_backend.supervise import Supervisor
 from callout_backend.texts import say
@@ -98,6 +99,7 @@ def keep_house(settings: Settings, *, demo: Sequence[str] | None, serve_on: bool
                 console.print(say("migrating"))
                 if full.owner_url is None:
                     raise EmbeddedError("There is no database to migrate.")
+                refuse_unreachable(full.owner_url)
                 asyncio.run(migrate(full.owner_url))
                 environment = child_environment(full)
                 # The owner's login is for migrations; what faces the network does not hold it.

@@ -6,6 +6,11 @@ TEXTS: dict[str, dict[str, str]] = {
     "migrating": {"en": "Bringing the database to its newest version", "zh": "正在将数据库升级到最新版本"},
     "playing": {"en": "Loading the demo and playing its day", "zh": "正在载入演示数据并演示一个工作日"},
     "migrated": {"en": "The database is at its newest version", "zh": "数据库已是最新版本"},
+    "unreachable": {
+        "en": "The database cannot be reached: {why}. `callout doctor` says more.",
+        "zh": "无法连接数据库:{why}。`callout doctor` 可给出详情。",
+    },
+    "password": {"en": "Password", "zh": "密码"},
     "ended": {"en": "Everything has ended. The data is kept.", "zh": "已全部停止,数据已保留。"},
     "page": {"en": "Start page", "zh": "首页"},
     "organisation": {"en": "Organisation", "zh": "组织"},

@@ -236,9 +236,17 @@ async def next_due_s(db: Database) -> float | None:
 
 
 async def counts(db: Database) -> dict[str, int]:
-    """Rows by state over all organisations, and the age of the oldest due one in seconds, for the metrics."""
+    """Rows that wait, are in hand or were given up, over all organisations, and the age of the oldest due one in seconds.
+
+    What is done is not counted: it grows for ever, and a scrape would read all of it.
+    """
     async with db.system_work() as work:
-        rows = await work.fetch("select state, count(*) as n from outbox group by state")
+        rows = await work.fetch(
+            """
+            select state, count(*) as n from outbox where state in ('ready', 'leased') group by state
+            union all select 'dead', count(*) from outbox where state = 'dead'
+            """
+        )
         oldest = await work.fetchval(
             "select coalesce(extract(epoch from now() - min(run_at)), 0) from outbox where state = 'ready' and run_at < now()"
         )

@@ -121,7 +121,8 @@ class Context:
         """What of the organisation the caller may see; read once a request."""
         if self._sight is None:
             self._sight = asyncio.ensure_future(self._look())
-        return await self._sight
+        # Shielded: a field that is cancelled must not take it from the others.
+        return await asyncio.shield(self._sight)
 
     async def _look(self) -> Sight:
         async with self.work() as work:

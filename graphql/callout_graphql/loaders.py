@@ -1,6 +1,7 @@
 """Loaders: whatever many rows of a level ask for is read with one statement, in a short transaction of its own."""
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -33,6 +34,23 @@ BATCH_MAX = 1000
 Read = Callable[[Work, Sequence[UUID]], Awaitable[Sequence[Any]]]
 
 
+class Loader(DataLoader[UUID, Any]):
+    """A loader whose callers may be cancelled without harm to others.
+
+    A field that fails cancels its siblings. The future of a row is shared by all who ask for the row: cancelled by one, it
+    fails the others; and where all of a batch are cancelled before it starts, strawberry lets whoever asks next wait for a
+    batch that never will. So none is handed out bare.
+    """
+
+    def load(self, key: UUID) -> Awaitable[Any]:
+        """The row, or what belongs to it."""
+        return asyncio.shield(super().load(key))
+
+    def load_many(self, keys: Iterable[UUID]) -> Awaitable[list[Any]]:
+        """The same for many, in their order."""
+        return asyncio.shield(asyncio.gather(*map(super().load, keys)))
+
+
 class Loaders:
     """The loaders of one request. Nested types are reached by ids that stand in rows the caller was shown; the lists
     that could lead further (an order's visits) are narrowed to the caller's sight here."""
@@ -61,7 +79,7 @@ class Loaders:
         self.decisions_of_order: DataLoader[UUID, list[DispatchDecision]] = self._by(
             dispatch.decisions_by_order_ids
         )
-        self.visits_of_order: DataLoader[UUID, list[Visit]] = DataLoader(
+        self.visits_of_order: DataLoader[UUID, list[Visit]] = Loader(
             load_fn=self._visits_of_orders, max_batch_size=BATCH_MAX
         )
 
@@ -82,7 +100,7 @@ class Loaders:
             async with self._context.work() as work:
                 return list(await read(work, ids))
 
-        return DataLoader(load_fn=load, max_batch_size=BATCH_MAX)
+        return Loader(load_fn=load, max_batch_size=BATCH_MAX)
 
     async def _visits_of_orders(self, order_ids: list[UUID]) -> list[list[Any]]:
         # Asked for first: it opens a transaction, and one does not open within another.

@@ -91,10 +91,9 @@ class Plan:
         if len(waiting) == 1:
             columns[waiting[0][0]] = await waiting[0][1]
         elif waiting:
-            async with asyncio.TaskGroup() as group:
-                tasks = [(n, group.create_task(column)) for n, column in waiting]
-            for n, task in tasks:
-                columns[n] = task.result()
+            found = await _together([column for _, column in waiting])
+            for (n, _), values in zip(waiting, found, strict=True):
+                columns[n] = values
         keys = self.keys
         return [dict(zip(keys, values, strict=True)) for values in zip(*columns, strict=True)]
 
@@ -143,9 +142,7 @@ class Planned:
             return values
         if len(values) == 1:
             return [await values[0]]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(value) for value in values]
-        return [task.result() for task in tasks]
+        return await _together(values)
 
     async def objects(self, values: Sequence[Any], run: Run) -> Sequence[Any]:
         """Values that are objects or lists of objects, completed by one call of the plan below."""
@@ -159,6 +156,22 @@ class Planned:
         _checked(flat, False)
         rows = iter(await self.below.rows(flat, run) if flat else ())
         return [None if value is None else [next(rows) for _ in value] for value in values]
+
+
+async def _together(awaitables: Sequence[Any]) -> list[Any]:
+    """The results of all; at the first failure the others are ended.
+
+    Not a TaskGroup: in Python 3.11 one that fails leaves the task marked as cancelled, and a timeout around it, which may
+    strike later, is then taken for a cancellation from outside.
+    """
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def _checked(values: Sequence[Any], nullable: bool) -> Sequence[Any]:

@@ -137,10 +137,11 @@ async def _total(work: Work, scopes: list[UUID]) -> int:
 async def _seen(work: Work, device_id: UUID, engineer_id: UUID | None, last_seen_at: datetime | None) -> None:
     """Note the sign of life, at most once a minute: a pull that writes is a transaction that holds the horizon."""
     if last_seen_at is None or (work.now - last_seen_at).total_seconds() > SEEN_EVERY_S:
+        # The engineer before the device, as a push locks them: the other way round both wait for each other.
+        if engineer_id is not None:
+            await engineers.mark_seen(work, engineer_id)
         await work.execute(
             "update device set last_seen_at = $2 where org_id = callout_org() and id = $1",
             device_id,
             work.now,
         )
-        if engineer_id is not None:
-            await engineers.mark_seen(work, engineer_id)

@@ -313,8 +313,9 @@ async def test_a_storm_of_everything_at_once(world: World, seed: int, scale: int
         for _ in range(12 * scale):
             order, phone = rng.choice(orders_made), rng.choice(world.phones)
             visits = await live()
-            roll = rng.random()
-            if roll < 0.35 or not visits:
+            visit = rng.choice(visits) if visits else None
+            roll, priority = rng.random(), rng.choice(["P0", "P1", "P2"])
+            if roll < 0.35 or visit is None:
                 await careful(
                     lambda work, o=order, p=phone: assign.assign(
                         work, o, p.engineer_id, override=True, reason="storm"
@@ -322,16 +323,14 @@ async def test_a_storm_of_everything_at_once(world: World, seed: int, scale: int
                 )
             elif roll < 0.6:
                 await careful(
-                    lambda work, v=rng.choice(visits), p=phone: reassign.reassign(
+                    lambda work, v=visit, p=phone: reassign.reassign(
                         work, v, p.engineer_id, override=True, reason="storm"
                     )
                 )
             elif roll < 0.7:
-                await careful(lambda work, v=rng.choice(visits): reassign.cancel_visit(work, v, "storm"))
+                await careful(lambda work, v=visit: reassign.cancel_visit(work, v, "storm"))
             elif roll < 0.9:
-                await careful(
-                    lambda work, o=order, p=rng.choice(["P0", "P1", "P2"]): orders.change_priority(work, o, p)
-                )
+                await careful(lambda work, o=order, p=priority: orders.change_priority(work, o, p))
             else:
                 await careful(lambda work, o=order: orders.close_order(work, o))
 
@@ -393,5 +392,7 @@ async def test_a_storm_of_everything_at_once(world: World, seed: int, scale: int
     await oracle.every_command_once(world, made)
     await oracle.stock_adds_up(world, loaded=10)
     await oracle.states_follow_from_events(world)
-    numbers = await world.fetch("select order_id, array_agg(number order by number) as n from visit group by 1")
+    numbers = await world.fetch(
+        "select order_id, array_agg(number order by number) as n from visit group by 1"
+    )
     assert all(row["n"] == list(range(1, len(row["n"]) + 1)) for row in numbers)

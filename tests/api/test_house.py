@@ -200,6 +200,29 @@ def test_doctor_names_what_is_wrong(tmp_path: Path) -> None:
     assert "hunter2secret" not in said
 
 
+@pytest.mark.parametrize("program", ("serve", "worker", "migrate"))
+def test_a_database_that_is_away_is_one_sentence(tmp_path: Path, port: int, program: str) -> None:
+    """A stack trace of each process again and again tells nobody that the host's name was mistyped."""
+    url = f"postgresql://user:hunter2secret@127.0.0.1:{port}/callout"
+    process = callout(program, tmp_path, port, DATABASE_URL=url, REDIS_URL="redis://127.0.0.1:1/0")
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 1
+    assert said.startswith("callout: The database cannot be reached:")
+    assert "callout doctor" in said
+    assert len(said.splitlines()) == 1
+    assert "hunter2secret" not in said
+
+
+def test_migrating_a_given_database_starts_no_other(tmp_path: Path, port: int) -> None:
+    """README's way to real servers names only the owner's URL: it must not migrate an embedded one instead."""
+    url = f"postgresql://owner:hunter2secret@127.0.0.1:{port}/callout"
+    process = callout("migrate", tmp_path / "data", port, CALLOUT_MIGRATE_URL=url)
+    said = process.communicate(timeout=120)[0]
+    assert process.returncode == 1, said
+    assert str(port) in said
+    assert not (tmp_path / "data").exists()
+
+
 def test_leftovers_are_only_our_own(tmp_path: Path) -> None:
     """The run of another data folder, and everybody else's programs, are not touched."""
     sleep = ["/bin/sleep", "600"]

@@ -233,7 +233,7 @@ async def test_one_batch_from_two_phones_at_once(world: World) -> None:
     await oracle.stock_adds_up(world, loaded=10)
 
 
-@pytest.mark.parametrize("count", [1, 99, 100, 101, 199, 200])
+@pytest.mark.parametrize("count", (1, 99, 100, 101, 199, 200))
 async def test_answers_stand_in_the_order_of_the_batch(world: World, count: int) -> None:
     """Around the edges of a chunk, and where sequences run against the order of sending."""
     phone = world.phones[0]

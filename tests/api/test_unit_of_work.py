@@ -14,6 +14,12 @@ from callout_store.errors import DatabaseUnavailable
 from callout_store.ids import new_id
 from callout_store.work import Database, Work
 
+# ruff: noqa: PT012 - the block under test is the unit of work itself
+
+SLEEPING = """
+select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'
+"""
+
 
 class Case:
     """A database with a pool of one: a connection that is not given back stops everything that follows."""
@@ -28,6 +34,14 @@ class Case:
     async def write(self, work: Work) -> None:
         work.after_commit(self.effect)
         await work.execute("update organisation set name = 'changed'")
+
+    async def until_sleeping(self) -> None:
+        """Return once the database sleeps in somebody's statement."""
+        for _ in range(500):
+            if await self.admin.fetchval(SLEEPING):
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError("no statement sleeps")
 
     async def is_clean(self, *, stored: bool = False) -> None:
         """The one connection is free, as the modest role, with nobody's organisation, and the write is (not) there."""
@@ -96,7 +110,9 @@ async def test_an_error_in_a_statement_and_in_a_hook(case: Case) -> None:
     await case.is_clean()
 
 
-@pytest.mark.parametrize("when", ["in a statement", "between statements", "in a hook", "at commit"])
+@pytest.mark.parametrize(
+    "when", ("in a statement", "between statements", "in a hook", "in a savepoint", "at commit")
+)
 async def test_a_client_that_goes_away(case: Case, when: str) -> None:
     """A request's task is cancelled wherever it happens to be; twice, where the server is impatient."""
     for cancels in (1, 2, 3):
@@ -115,6 +131,10 @@ async def test_a_client_that_goes_away(case: Case, when: str) -> None:
                 elif when == "between statements":
                     begun.set()
                     await asyncio.sleep(60)
+                elif when == "in a savepoint":
+                    async with work.savepoint():
+                        begun.set()
+                        await work.fetchval("select pg_sleep(60)")
                 elif when == "in a hook":
                     case.db.hooks[:] = [hook]
                     work.touch("visit", new_id())
@@ -135,12 +155,8 @@ async def test_a_client_that_goes_away(case: Case, when: str) -> None:
             )
         task = asyncio.create_task(request())
         await asyncio.wait_for(begun.wait(), 5)
-        if when in ("in a statement", "at commit"):
-            async with asyncio.timeout(5):
-                while not await case.admin.fetchval(
-                    "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
-                ):
-                    await asyncio.sleep(0.01)
+        if when in ("in a statement", "in a savepoint", "at commit"):
+            await case.until_sleeping()
         for _ in range(cancels):
             task.cancel()
             await asyncio.sleep(0)
@@ -150,7 +166,7 @@ async def test_a_client_that_goes_away(case: Case, when: str) -> None:
         await case.is_clean()
 
 
-@pytest.mark.parametrize("when", ["in a statement", "before commit"])
+@pytest.mark.parametrize("when", ("in a statement", "before commit"))
 async def test_a_server_that_cuts_the_connection(case: Case, when: str) -> None:
     """PostgreSQL restarts in the middle: the caller may try again, and the next caller gets a new connection."""
     with pytest.raises(DatabaseUnavailable) as refused:
@@ -181,18 +197,17 @@ async def test_a_connection_that_died_in_the_pool(case: Case) -> None:
 async def test_more_requests_than_connections(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every connection in use, the next request is told to try again instead of waiting for ever."""
     monkeypatch.setattr(engine, "ACQUIRE_TIMEOUT_S", 0.2)
-    release = asyncio.Event()
+    hogs, release = asyncio.Event(), asyncio.Event()
 
     async def hog() -> None:
         async with case.db.work(case.org_id) as work:
             await work.fetchval("select 1")
+            hogs.set()
             await release.wait()
 
     hogging = asyncio.create_task(hog())
-    await asyncio.sleep(0)
+    await asyncio.wait_for(hogs.wait(), 5)
     async with asyncio.timeout(5):
-        while case.db.pool.get_idle_size() or not case.db.pool.get_size():
-            await asyncio.sleep(0.01)
         with pytest.raises(DatabaseUnavailable):
             async with case.db.work(case.org_id) as work:
                 await case.write(work)
@@ -203,13 +218,15 @@ async def test_more_requests_than_connections(case: Case, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 5432, 0, 0), ('127.0.0.1', 5432)"),
+    (
+        OSError(
+            "Multiple exceptions: [Errno 111] Connect call failed ('::1', 5432, 0, 0), ('127.0.0.1', 5432)"
+        ),
         ConnectionRefusedError(111, "refused"),
         asyncpg.CannotConnectNowError("the database system is starting up"),
         asyncpg.ReadOnlySQLTransactionError("cannot execute UPDATE in a read-only transaction"),
         asyncpg.TooManyConnectionsError("sorry, too many clients already"),
-    ],
+    ),
 )
 async def test_a_database_that_is_away_is_said_as_try_again(case: Case, fault: Exception) -> None:
     """Phones keep their queue on a retryable refusal; on an internal fault they would be told of a bug."""

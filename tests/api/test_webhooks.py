@@ -264,13 +264,15 @@ async def test_retry_after_is_honoured(
 @pytest.mark.parametrize(
     ("text", "low", "high"),
     (
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=300), usegmt=True), 200, 301),
+        ("in 300 s", 200, 301),
         ("99999999", 3600, 3600),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
     ),
 )
 def test_retry_after_forms(text: str, low: float, high: float) -> None:
     """The header has two forms; an absurd value must not park a message for a year."""
+    if text == "in 300 s":  # by the clock of now: the tests are collected minutes before they run
+        text = format_datetime(datetime.now(UTC) + timedelta(seconds=300), usegmt=True)
     with pytest.raises(Retry) as caught:
         judge(503, {"retry-after": text}, b"")
     assert caught.value.after_s is not None

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -34,16 +36,16 @@ QUICK = Pace(beat_s=0.5, pump_s=0.1, poll_s=0.05, patience_s=0.3)
 
 
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+def redis() -> Iterator[Redis]:
     """A Redis of this file's own, to be stopped and flushed at will."""
-    folder = tmp_path_factory.mktemp("redis")
-    for one in (folder, *list(folder.parents)[:3]):
-        if one != Path("/tmp") and one.stat().st_uid == os.geteuid():
-            one.chmod(0o711)
+    # Not below pytest's own folder, which every other run of pytest on the machine closes to the servers' user.
+    folder = Path(tempfile.mkdtemp(prefix="callout-redis-"))
+    folder.chmod(0o711)
     server = Redis(find_place(folder), Keys.fresh(), log=folder / "redis.log")
     server.start()
     yield server
     server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

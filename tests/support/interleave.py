@@ -9,6 +9,10 @@ from callout_store.work import Database, Touched, Work
 from callout_sync import scope
 
 WAIT_S = 10.0
+LOOK_S = 0.01
+WAITING = """
+select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+"""
 
 
 class Held:
@@ -36,13 +40,10 @@ async def until_waiting(admin_url: str, sessions: int = 1) -> None:
     """Return once so many sessions of the database wait for a lock; fails after ten seconds."""
     conn: Any = await asyncpg.connect(admin_url)
     try:
-        async with asyncio.timeout(WAIT_S):
-            while (
-                await conn.fetchval(
-                    "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-                )
-                < sessions
-            ):
-                await asyncio.sleep(0.01)
+        for _ in range(int(WAIT_S / LOOK_S)):
+            if await conn.fetchval(WAITING) >= sessions:
+                return
+            await asyncio.sleep(LOOK_S)
+        raise AssertionError("nobody waits for a lock")
     finally:
         await conn.close()

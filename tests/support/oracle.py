@@ -88,15 +88,18 @@ async def states_follow_from_events(world: World) -> None:
     visits = await world.fetch("select * from visit")
     for visit in visits:
         progress = Progress(base=visit["plan"])
+        # What counts is what was recorded after the visit was last given to its engineer. Both are written under the
+        # visit's lock, and the journal's ids are made there: their order is the order of the lock. (Not the times of
+        # receipt: a batch may have come in before a reassignment and have waited for it.)
         for event in await world.fetch(
             """
-            select id, kind, corrected_at from visit_event
-            where visit_id = $1 and engineer_id = $2 and received_at >= $3
-              and not flags && array['after_reassigned', 'after_canceled']
+            select e.id, e.kind, e.corrected_at from visit_event e
+            join journal j on j.entity = 'event' and j.entity_id = e.id
+            where e.visit_id = $1 and not e.flags && array['after_reassigned', 'after_canceled']
+              and j.id > (select max(id) from journal
+                          where visit_id = $1 and kind in ('visit.dispatched', 'visit.scheduled', 'visit.reassigned'))
             """,
             visit["id"],
-            visit["engineer_id"],
-            visit["assigned_at"],
         ):
             progress = merge(
                 progress, VisitEvent(EventKind(event["kind"]), event["corrected_at"], str(event["id"]))

@@ -111,7 +111,9 @@ def bundled_licences(folder: Path) -> str:
         holders = [line.strip() for line in text.splitlines() if re.match(r"\s*(Copyright|\(c\))", line)]
         body = "\n".join(line for line in text.splitlines() if line.strip() not in holders).strip()
         key = " ".join(body.split()).lower() or f"licence: {told.get('license')}"
-        texts.setdefault(key, body or f"(no file in the package; its description says: {told.get('license')})")
+        texts.setdefault(
+            key, body or f"(no file in the package; its description says: {told.get('license')})"
+        )
         author = told.get("author") or ""
         by = author.get("name", "") if isinstance(author, dict) else author
         under.setdefault(key, []).append(f"- {name}: {'; '.join(holders) or by or 'its contributors'}")

@@ -71,6 +71,7 @@ create table outbox (
     unique (org_id, dedupe_key)
 );
 create index outbox_due on outbox (run_at) where state in ('ready', 'leased');
+create index outbox_dead on outbox (finished_at) where state = 'dead';
 create index outbox_stream on outbox (org_id, stream, position) where state in ('ready', 'leased');
 
 create table outbox_attempt (

@@ -53,7 +53,8 @@ create table sync_feed (
     primary key (org_id, scope_id, entity, row_id)
 );
 create index sync_feed_order on sync_feed (org_id, scope_id, xid, entity, row_id);
-create index sync_feed_row on sync_feed (org_id, entity, row_id);
+-- Who holds a row now. Leavers are not in it: they pile up with the years, and are never looked for by row.
+create index sync_feed_row on sync_feed (org_id, entity, row_id) where op = 'U';
 -- Bodies are rewritten often and read whole: keep room on the page and do not compress twice.
 alter table sync_feed set (fillfactor = 80);
 alter table sync_feed alter column body set storage external;
