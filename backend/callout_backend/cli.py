@@ -47,6 +47,7 @@ def serve(*, workers: Workers = None) -> None:
         raise SettingsError("--workers", str(count), "a whole number from 1 to 64")
     _end_tidily()
     refuse_taken_port(settings)
+    _need_data_folder(settings)
     with servers_for(settings) as full:
         # Before there are processes, which uvicorn would start again and again.
         refuse_unreachable(full.database_url or "")
@@ -293,6 +294,20 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _need_data_folder(settings: Settings) -> None:
+    """The signing key and the processes' metrics are kept there."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise SettingsError(
+            "CALLOUT_DATA",
+            f"{settings.data.absolute()} ({fault.strerror})",
+            "a folder this user may write to",
+        ) from fault
+    if not os.access(settings.data, os.W_OK | os.X_OK):
+        raise SettingsError("CALLOUT_DATA", str(settings.data.absolute()), "a folder this user may write to")
 
 
 def _end_tidily() -> None:

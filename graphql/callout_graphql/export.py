@@ -4,6 +4,7 @@
 `operations.py`: what our own clients send, so that a test that validates them holds the schema to its word.
 """
 
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,19 @@ def generated() -> dict[str, str]:
         files[f"operations/{name}.graphql"] = NOTE + text.strip() + "\n"
     for name, type_ in _contracts().items():
         files[f"json_schema/{name}.json"] = _json(
-            {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(type_)}
+            _flush({"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(type_)})
         )
     return files
+
+
+def _flush(value: Any) -> Any:
+    """The schema with its descriptions' lines flush left: Python 3.13 strips a docstring's indent, older ones do not."""
+    if isinstance(value, dict):
+        return {
+            key: inspect.cleandoc(one) if key == "description" and isinstance(one, str) else _flush(one)
+            for key, one in value.items()
+        }
+    return [_flush(one) for one in value] if isinstance(value, list) else value
 
 
 def _contracts() -> dict[str, Any]:

@@ -96,8 +96,9 @@ async def states_follow_from_events(world: World) -> None:
             select e.id, e.kind, e.corrected_at from visit_event e
             join journal j on j.entity = 'event' and j.entity_id = e.id
             where e.visit_id = $1 and not e.flags && array['after_reassigned', 'after_canceled']
-              and j.id > (select max(id) from journal
-                          where visit_id = $1 and kind in ('visit.dispatched', 'visit.scheduled', 'visit.reassigned'))
+              and j.id > (select id from journal
+                          where visit_id = $1 and kind in ('visit.dispatched', 'visit.scheduled', 'visit.reassigned')
+                          order by id desc limit 1)
             """,
             visit["id"],
         ):
