@@ -40,6 +40,9 @@ from callout_store.work import Database
 
 PREFIX = "callout-test-"
 STARTING_SECONDS = 60
+OWN_PREFIX = "callout-own-"
+"""Folders of tests that start and stop servers themselves: between two starts nobody holds the lock."""
+OWN_SECONDS = 3600
 SEED = int(os.environ.get("CALLOUT_TEST_SEED") or random.SystemRandom().randrange(2**31))
 
 hypothesis.settings.register_profile("callout", deadline=None, print_blob=True)
@@ -169,16 +172,17 @@ def make_test_folder() -> Path:
 
 def end_left_behind() -> None:
     """End the servers and remove the folders of test runs that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):
-            seen = folder.lstat()
-            # A run that is just starting has no lock yet.
-            if (
-                folder.is_dir()
-                and seen.st_uid == os.geteuid()
-                and seen.st_mtime < time.time() - STARTING_SECONDS
-            ):
-                _end_left_in(folder)
+    for prefix, patience_s in ((PREFIX, STARTING_SECONDS), (OWN_PREFIX, OWN_SECONDS)):
+        for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+            with contextlib.suppress(OSError):
+                seen = folder.lstat()
+                # A run that is just starting has no lock yet.
+                if (
+                    folder.is_dir()
+                    and seen.st_uid == os.geteuid()
+                    and seen.st_mtime < time.time() - patience_s
+                ):
+                    _end_left_in(folder)
 
 
 def _end_left_in(folder: Path) -> None:

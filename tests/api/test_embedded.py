@@ -39,7 +39,7 @@ def folder() -> Iterator[Path]:
 
 
 def make_folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="callout-test-"))
+    path = Path(tempfile.mkdtemp(prefix="callout-own-"))
     path.chmod(0o711)
     yield path
     shutil.rmtree(path, ignore_errors=True)

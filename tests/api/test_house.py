@@ -34,7 +34,7 @@ KEPT_DEMO = {
 @pytest.fixture(scope="module")
 def data() -> Iterator[Path]:
     """A data folder in which a demo left its logins."""
-    folder = Path(tempfile.mkdtemp(prefix="callout-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="callout-own-"))
     folder.chmod(0o711)
     (folder / "data").mkdir(mode=0o711)
     (folder / "data" / DEMO_FILE).write_text(json.dumps(KEPT_DEMO), "utf-8")

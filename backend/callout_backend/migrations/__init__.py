@@ -51,7 +51,10 @@ async def migrate(url: str) -> list[str]:
             before = await applied_ids(conn)
             runner = ForwardsMigrationManager(app_name=APP_NAME)
             config = AppConfig(
-                app_name=APP_NAME, migrations_folder_path=str(FOLDER), table_classes=[], migration_dependencies=[]
+                app_name=APP_NAME,
+                migrations_folder_path=str(FOLDER),
+                table_classes=[],
+                migration_dependencies=[],
             )
             with contextlib.redirect_stdout(io.StringIO()):
                 await runner.create_migration_table()
@@ -83,7 +86,9 @@ async def _guard_epoch(conn: Any) -> None:
     # The owner is bound by row-level security too (FORCE); the look across organisations needs it lifted, in this
     # transaction only.
     await conn.execute("alter table sync_feed no force row level security")
-    restored = await conn.fetchval("select true from sync_feed where xid > pg_snapshot_xmax(pg_current_snapshot()) limit 1")
+    restored = await conn.fetchval(
+        "select true from sync_feed where xid > pg_snapshot_xmax(pg_current_snapshot()) limit 1"
+    )
     if restored:
         await conn.execute("update sync_epoch set epoch = gen_random_uuid(), changed_at = now()")
         await conn.execute("update sync_feed set xid = pg_current_xact_id()")
