@@ -195,11 +195,6 @@ async def parts_by_ids(work: Work, ids: Sequence[UUID]) -> list[PartView | None]
     return await by_ids(work, PartView, "part", ids)
 
 
-async def stock_by_ids(work: Work, ids: Sequence[UUID]) -> list[StockView | None]:
-    """Stock levels in the order of `ids`."""
-    return await by_ids(work, StockView, "stock_level", ids)
-
-
 async def orders_page(
     work: Work, filters: OrderFilters | None = None, after: UUID | None = None, limit: int = 50
 ) -> Page[OrderView]:

@@ -188,12 +188,6 @@ class EnrolmentCodeInvalid(Refusal):
     zh = "注册码无效、已使用或已过期,请向调度员索取新的注册码。"
 
 
-class UpgradeRequired(Refusal):
-    code, status = "UPGRADE_REQUIRED", 426
-    en = "Schema version {given} is not spoken here; the versions {supported} are."
-    zh = "不支持协议版本 {given},支持的版本:{supported}。"
-
-
 # --- things that are asked for -----------------------------------------------------------------------------------
 
 
@@ -205,7 +199,7 @@ class NotFound(Refusal):
 
 class AlreadyExists(Refusal):
     code, status = "ALREADY_EXISTS", 409
-    en = "A {entity} with this {key} exists already."
+    en = "This {key} belongs to another {entity} already."
     zh = "具有相同 {key} 的 {entity} 已存在。"
 
 

@@ -1,6 +1,6 @@
 """Pages of lists."""
 
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 import strawberry
@@ -55,8 +55,3 @@ def cursor_id(after: str | None) -> UUID | None:
         return parse_id(after)
     except ValueError:
         raise BadField(path="after", why="not a cursor of this list") from None
-
-
-def as_nodes(value: object) -> Any:
-    """A service's structs where Strawberry's types are declared: fields are read from them by name."""
-    return cast(Any, value)

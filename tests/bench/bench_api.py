@@ -57,7 +57,7 @@ def report() -> Iterator[None]:
         verdict = (
             "" if row["target"] is None else ("holds" if row["ratio"] >= row["target"] else "falls short")
         )
-        target = "" if row["target"] is None else f"≥ {row['target']} {verdict}"
+        target = "" if row["target"] is None else f"≥ {row['target']:.3g} {verdict}"
         print(
             f"{row['work']:34}{row['side']:22}{row['units_per_s']:>11,.0f}{row['p50_ms']:>9.2f}{row['p95_ms']:>9.2f}"
             f"{row['p99_ms']:>9.2f}{row['missing']:>9}{row['ratio']:>8.2f}  {target}"

@@ -48,6 +48,7 @@ async def work_through(
                 made.append(UUID(command["id"]))
             try:
                 await http.push(size=rng.randint(1, 20))
+                tries = 0
             except (httpx.HTTPError, ValueError):
                 tries += 1
                 assert tries < 600, "the server did not come back"

@@ -1,5 +1,6 @@
 """What somebody needs to look around after the demo: logins, phones to enrol, a link that was not signed yet."""
 
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -75,5 +76,6 @@ async def _unused_link(work: Work, settings: Settings) -> str | None:
     if visit_id is None:
         return None
     order_id, summary = await sign_off_summary(work, visit_id)
-    token = await signoff.create_link(work, visit_id, order_id, summary)
+    ttl = timedelta(days=settings.signoff_days)
+    token = await signoff.create_link(work, visit_id, order_id, summary, ttl=ttl)
     return f"{settings.base_url}/s/{token}"
