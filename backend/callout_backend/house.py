@@ -57,7 +57,7 @@ def stopped_by_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def servers_for(settings: Settings) -> Iterator[Settings]:
-    """Settings whose URLs lead to servers: given ones, those of a `callout run` beside us, or our own for now."""
+    """Settings whose URLs lead to servers: given ones, those of a `callout run` beside us, or our own while we run."""
     postgres, redis = settings.needs_embedded()
     if not (postgres or redis):
         yield settings

@@ -61,25 +61,25 @@ async def push(db: Database, *, org_id: UUID, actor: Actor, envelope: PushEnvelo
         monotonic_ms=envelope.monotonic_ms,
         boot_id=envelope.boot_id,
     )
-    todo = sorted(read_batch(envelope.commands), key=lambda item: (item.sequence, item.index))
+    pending = sorted(read_batch(envelope.commands), key=lambda item: (item.sequence, item.index))
     answers: list[Answer] = []
-    if not todo:
+    if not pending:
         # An empty batch still measures the clock and is refused to a revoked device.
         await _chunk(db, org_id, actor, clocks, envelope, [])
-    for start in range(0, len(todo), CHUNK):
-        chunk = todo[start : start + CHUNK]
+    for start in range(0, len(pending), CHUNK):
+        chunk = pending[start : start + CHUNK]
         try:
             answers += await _chunk_or_singly(db, org_id, actor, clocks, envelope, chunk)
         except DeviceRevoked:
             if not answers:
                 raise
-            answers += [_answer(item, "refused", "DEVICE_REVOKED", actor) for item in todo[start:]]
+            answers += [_answer(item, "refused", "DEVICE_REVOKED", actor) for item in pending[start:]]
             break
         except Refusal as refusal:
             # The database went away mid-batch: what was committed stays answered, the rest is to be sent again.
             if not answers or not refusal.retryable:
                 raise
-            answers += [_answer(item, "refused", "TRY_AGAIN", actor) for item in todo[start:]]
+            answers += [_answer(item, "refused", "TRY_AGAIN", actor) for item in pending[start:]]
             break
     for status, count in Counter(answer.status for answer in answers).items():
         meters.count("push_commands", count, status=status)

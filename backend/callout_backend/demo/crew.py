@@ -104,13 +104,13 @@ class EngineerDay:
         while at < ends:
             self._accept_all(at)
             await self._sync()
-            todo = [visit for visit in self.phone.store.visits() if visit["state"] in OPEN_STATES]
-            if not todo:
+            waiting = [visit for visit in self.phone.store.visits() if visit["state"] in OPEN_STATES]
+            if not waiting:
                 # Nothing to do: look again in half an hour, something may be given to this engineer.
                 at = max(at, self.crew.clock.now()) + timedelta(minutes=30)
                 await until(self.crew.clock, at)
                 continue
-            at = await self._visit(todo[0], at)
+            at = await self._visit(waiting[0], at)
             if self.rng.random() < 0.12:
                 self._mischief(at)
             if self.rng.random() < 0.03:
