@@ -4,7 +4,7 @@ The database's own definition is in `callout_backend/migrations/sql`; a test hol
 default here: a value that was forgotten must be refused by PostgreSQL instead of being filled in silently.
 """
 
-from piccolo.columns import JSONB, UUID, BigInt, Bytea, DoublePrecision, Integer, Text, Timestamptz
+from piccolo.columns import JSONB, UUID, BigInt, Boolean, Bytea, DoublePrecision, Integer, Text, Timestamptz
 from piccolo.table import Table
 
 
@@ -26,6 +26,7 @@ class Contact(Table, tablename="contact"):
     phone = Text(null=True, default=None)
     email = Text(null=True, default=None)
     locale = Text(default=None)
+    revision = Integer(default=None)
 
 
 class Site(Table, tablename="site"):
@@ -38,6 +39,7 @@ class Site(Table, tablename="site"):
     lng = DoublePrecision(null=True, default=None)
     geofence_radius_m = Integer(default=None)
     revision = Integer(default=None)
+    access_note = Text(default=None)
 
 
 class Asset(Table, tablename="asset"):
@@ -47,6 +49,8 @@ class Asset(Table, tablename="asset"):
     serial = Text(default=None)
     model = Text(default=None)
     name = Text(default=None)
+    note = Text(default=None)
+    revision = Integer(default=None)
 
 
 class Part(Table, tablename="part"):
@@ -154,6 +158,43 @@ class Signature(Table, tablename="signature"):
     received_at = Timestamptz(default=None)
 
 
+class WorkOrderPart(Table, tablename="work_order_part"):
+    org_id = UUID(default=None)
+    order_id = UUID(default=None)
+    part_id = UUID(primary_key=True, default=None)
+    quantity = Integer(default=None)
+
+
+class Article(Table, tablename="article"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    title = Text(default=None)
+    body = Text(default=None)
+    locale = Text(default=None)
+    kind = Text(null=True, default=None)
+    model = Text(null=True, default=None)
+    fault_code = Text(null=True, default=None)
+    territory_id = UUID(null=True, default=None)
+    active = Boolean(default=False)
+    revision = Integer(default=None)
+    updated_at = Timestamptz(default=None)
+    updated_by = UUID(null=True, default=None)
+
+
+class Form(Table, tablename="form"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    code = Text(default=None)
+    version = Integer(default=None)
+    kind = Text(null=True, default=None)
+    title_en = Text(default=None)
+    title_zh = Text(default=None)
+    json_schema = JSONB(default=None)
+    active = Boolean(default=False)
+    created_at = Timestamptz(default=None)
+    created_by = UUID(null=True, default=None)
+
+
 TABLES: tuple[type[Table], ...] = (
     Customer,
     Contact,
@@ -167,4 +208,7 @@ TABLES: tuple[type[Table], ...] = (
     StockMove,
     SignOffLink,
     Signature,
+    WorkOrderPart,
+    Article,
+    Form,
 )

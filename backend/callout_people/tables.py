@@ -18,6 +18,12 @@ class Organisation(Table, tablename="organisation"):
     webhook_secret = Text(null=True, default=None)
     phone_window_days = Integer(default=None)
     created_at = Timestamptz(default=None)
+    phone_history_events = Integer(default=None)
+    phone_budget_mb = Integer(default=None)
+    phone_parts = Text(default=None)
+    hold_minutes = Integer(default=None)
+    tombstone_days = Integer(default=None)
+    app_version_min = Text(null=True, default=None)
 
 
 class User(Table, tablename="app_user"):

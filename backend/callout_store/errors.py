@@ -254,6 +254,18 @@ class ResyncRequired(Refusal):
     zh = "手机上的数据属于旧纪元,请从头拉取,待上传内容会保留。"
 
 
+class UpgradeRequired(Refusal):
+    code, status = "UPGRADE_REQUIRED", 426
+    en = "This version of the app ({given}) is too old; {needed} or newer is needed. What it has to send is still taken."
+    zh = "应用版本({given})过旧,需要 {needed} 或更高版本。未上传的内容仍会被接收。"
+
+
+class DeviceWiped(Refusal):
+    code, status = "DEVICE_WIPED", 403
+    en = "The office asked this phone to forget everything. Enrol it again with a new code."
+    zh = "办公室已要求清除此手机的数据,请用新的注册码重新注册。"
+
+
 # --- sign-off ----------------------------------------------------------------------------------------------------
 
 

@@ -88,6 +88,7 @@ class Visit(Table, tablename="visit"):
     ended_at = Timestamptz(null=True, default=None)
     created_at = Timestamptz(default=None)
     revision = Integer(default=None)
+    engineer_note = Text(default=None)
 
 
 class VisitAssignment(Table, tablename="visit_assignment"):
@@ -146,6 +147,14 @@ class DispatchDecision(Table, tablename="dispatch_decision"):
     result = JSONB(default=None)
 
 
+class VisitCrew(Table, tablename="visit_crew"):
+    org_id = UUID(default=None)
+    visit_id = UUID(default=None)
+    engineer_id = UUID(primary_key=True, default=None)
+    added_at = Timestamptz(default=None)
+    added_by = UUID(null=True, default=None)
+
+
 TABLES: tuple[type[Table], ...] = (
     Territory,
     Skill,
@@ -157,4 +166,5 @@ TABLES: tuple[type[Table], ...] = (
     VisitAssignment,
     VisitEvent,
     DispatchDecision,
+    VisitCrew,
 )

@@ -41,6 +41,7 @@ class EventKind(StrEnum):
     PART_REPLACED = "part_replaced"
     NOTE = "note"
     PHOTO = "photo"
+    FORM_FILLED = "form_filled"
     CUSTOMER_SIGNED = "customer_signed"
     COMPLETED = "completed"
     COULD_NOT_COMPLETE = "could_not_complete"
@@ -63,7 +64,7 @@ ON_SITE: Final = frozenset(
 )
 
 #: Events that tell of work without moving it: they can be made anywhere and at any time.
-SAYS_NOTHING: Final = frozenset({EventKind.NOTE, EventKind.PHOTO})
+SAYS_NOTHING: Final = frozenset({EventKind.NOTE, EventKind.PHOTO, EventKind.FORM_FILLED})
 
 #: How far along a state is. The two outcomes are equally far: which of them holds is decided by time, not by
 #: rank.

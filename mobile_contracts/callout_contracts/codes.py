@@ -45,6 +45,38 @@ COMMAND_CODES: dict[str, tuple[str, str]] = {
         "The visit was cancelled meanwhile. Your work is kept and marked; the dispatcher decides.",
         "该任务已取消,您的工作已保留并标记,由调度员决定。",
     ),
+    "PARALLEL_UPDATE": (
+        "Someone else changed other fields meanwhile. Both changes stand.",
+        "其他字段同时被他人修改,双方的修改均已保留。",
+    ),
+    "FIELD_CONFLICT": (
+        "Someone else changed the same field meanwhile ({why}). Both values are kept; the dispatcher decides.",
+        "同一字段({why})同时被他人修改,两个值均已保留,由调度员决定。",
+    ),
+    "FIELD_NOT_YOURS": (
+        "This field is not for phones to change ({why}). The command is kept for the dispatcher.",
+        "该字段({why})不允许在手机上修改,操作已保留,等待调度员处理。",
+    ),
+    "RECORD_UNKNOWN": (
+        "There is no such record, or it never was on this phone. The command is kept for the dispatcher.",
+        "找不到该记录,或它从未下发到此手机,操作已保留,等待调度员处理。",
+    ),
+    "FORM_UNKNOWN": (
+        "There is no such form. The command is kept for the dispatcher.",
+        "找不到该表单,操作已保留,等待调度员处理。",
+    ),
+    "PREDECESSOR_MISSING": (
+        "An earlier command of this phone has not come yet; this one is kept and waits for it.",
+        "该手机的前一个操作尚未到达,此操作已保留并等待。",
+    ),
+    "PREDECESSOR_NEVER_CAME": (
+        "An earlier command of this phone never came; this one was applied without it.",
+        "该手机的前一个操作始终未到达,此操作已在缺少它的情况下执行。",
+    ),
+    "TOO_MANY_HELD": (
+        "Too many commands wait for an earlier one (the limit is {limit}). Nothing was stored; send the earlier one first.",
+        "等待前一操作的命令过多(上限 {limit}),未保存任何内容,请先发送前一个操作。",
+    ),
     "COMMAND_ID_REUSED": (
         "This id was used for another command. Nothing was stored; send it with an id of its own.",
         "该编号已用于另一操作,未保存任何内容,请使用新的编号。",

@@ -9,12 +9,11 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
-COMMANDS_MAX = 200
-"""Commands in one push."""
-COMMAND_BYTES_MAX = 600_000
-"""One command, encoded: a signature with its picture fits, a photo does not (photos travel as uploads)."""
+from callout_contracts.limits import COMMAND_BYTES_MAX, COMMANDS_MAX, EDIT_FIELDS_MAX, TEXT_CHARS_MAX
 
-Text = Annotated[str, Meta(max_length=4000)]
+__all__ = ["COMMANDS_MAX", "COMMAND_BYTES_MAX"]
+
+Text = Annotated[str, Meta(max_length=TEXT_CHARS_MAX)]
 Line = Annotated[str, Meta(min_length=1, max_length=200)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
@@ -24,6 +23,7 @@ Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Milliseconds = Annotated[int, Meta(ge=0, le=2**62)]
 Sequence = Annotated[int, Meta(ge=1, le=2**62)]
 Instant = Annotated[datetime, Meta(tz=True)]
+StampText = Annotated[str, Meta(pattern="^[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{8}$")]
 
 
 class Location(Struct, rename="camel", frozen=True, forbid_unknown_fields=True):
@@ -37,18 +37,23 @@ class Location(Struct, rename="camel", frozen=True, forbid_unknown_fields=True):
 
 
 class Command(Struct, rename="camel", frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The envelope. `sequence` counts the device's commands from 1; `monotonicMs` is time since boot `bootId`."""
+    """The envelope. `sequence` counts the device's commands from 1; `monotonicMs` is time since boot `bootId`.
+
+    `visitId` is the visit in whose course it was done; only a `record.edit` may do without. `seen` is the highest `stamp`
+    that the phone had heard from the server when it was done.
+    """
 
     id: UUID
     sequence: Sequence
     schema_version: int
     kind: str
-    visit_id: UUID
+    visit_id: UUID | None = None
     device_time: Instant
     monotonic_ms: Milliseconds | None = None
     boot_id: Annotated[str, Meta(max_length=64)] | None = None
     location: Location | None = None
     duration_s: Seconds | None = None
+    seen: StampText | None = None
     payload: dict[str, Any] = {}
 
 
@@ -112,6 +117,36 @@ class Sign(Payload, frozen=True, kw_only=True):
     rating: Annotated[int, Meta(ge=1, le=5)] | None = None
     strokes: Annotated[list[Stroke], Meta(min_length=1, max_length=200)]
     summary: Annotated[str, Meta(min_length=2, max_length=40_000)]
+    picture_sha256: Sha256 | None = None
+
+
+class FillForm(Payload, frozen=True, kw_only=True):
+    """A form of the order's kind was filled in; `values` fit the JSON Schema of that form's version."""
+
+    form_id: UUID
+    values: dict[str, Any]
+
+
+Fields = Annotated[dict[str, Any], Meta(min_length=1, max_length=EDIT_FIELDS_MAX)]
+Amounts = Annotated[
+    dict[str, Annotated[int, Meta(ge=-1_000_000, le=1_000_000)]],
+    Meta(min_length=1, max_length=EDIT_FIELDS_MAX),
+]
+
+
+class Edit(Payload, frozen=True, kw_only=True):
+    """Fields of a document were changed on the phone; only those that `documents.MERGE` names may be.
+
+    `baseRevision` is the `revision` of the document that the phone had when it was edited, `base` the values that the
+    changed fields had then; at least one of them tells the server what the phone did not know. `add` changes counters.
+    """
+
+    entity: Literal["visit", "site", "contact", "asset", "stock"]
+    id: UUID
+    base_revision: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    base: Fields | None = None
+    changes: Fields | None = None
+    add: Amounts | None = None
 
 
 class Complete(Payload, frozen=True, kw_only=True):
@@ -143,7 +178,11 @@ PAYLOADS: dict[str, type[Payload]] = {
     "visit.complete": Complete,
     "visit.could_not_complete": CouldNotComplete,
     "visit.leave": Leave,
+    "visit.fill_form": FillForm,
+    "record.edit": Edit,
 }
+SINCE: dict[str, int] = {"visit.fill_form": 2, "record.edit": 2}
+"""The schema version that first had a kind of command; 1 for the others."""
 
 EVENT_KINDS: dict[str, str] = {
     "visit.accept": "accepted",
@@ -157,26 +196,38 @@ EVENT_KINDS: dict[str, str] = {
     "visit.complete": "completed",
     "visit.could_not_complete": "could_not_complete",
     "visit.leave": "left",
+    "visit.fill_form": "form_filled",
 }
-"""The on-site event that each command becomes; the event carries the command's id."""
+"""The on-site event that a command becomes; the event carries the command's id. A `record.edit` becomes none."""
 
 
 class PushEnvelope(Struct, rename="camel", frozen=True, kw_only=True):
-    """The batch: the phone's clocks at the moment of sending measure its offset; `commands` are read one by one."""
+    """The batch: the phone's clocks at the moment of sending measure its offset; `commands` are read one by one.
+
+    `oldestPending` is the lowest sequence that the phone has no answer for (of this batch or still to come): with it the
+    server can tell a command that overtook another from one whose predecessor will never come. A phone that does not say
+    it gets no command held. `pending` counts the commands that the phone has still to send, this batch included.
+    """
 
     sent_at: Instant
     commands: list[Any]
     monotonic_ms: Milliseconds | None = None
     boot_id: Annotated[str, Meta(max_length=64)] | None = None
     app_version: Annotated[str, Meta(max_length=40)] | None = None
+    schema_version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    oldest_pending: Sequence | None = None
+    pending: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    storage_used_bytes: Annotated[int, Meta(ge=0, le=2**62)] | None = None
+    storage_free_bytes: Annotated[int, Meta(ge=0, le=2**62)] | None = None
 
 
-Status = Literal["applied", "duplicate", "conflict", "quarantined", "refused"]
+Status = Literal["applied", "duplicate", "conflict", "quarantined", "held", "refused"]
 
 
 class Answer(Struct, rename="camel", frozen=True, kw_only=True, omit_defaults=True):
     """What became of one command. `applied`, `duplicate` and `conflict`: stored, drop it from the queue. `quarantined`:
-    kept whole on the server for a person, drop it too. `refused`: nothing was stored, see `code`."""
+    kept whole on the server for a person, drop it too. `held`: kept until the command before it comes; drop it as well,
+    and hear by an `outcome` document if it was not simply applied. `refused`: nothing was stored, see `code`."""
 
     index: int
     status: Status

@@ -89,6 +89,8 @@ def read(index: int, item: Any) -> Read:
     shape = PAYLOADS.get(command.kind)
     if shape is None:
         return _faulty(index, item, body, Fault(code="KIND_UNKNOWN", path="kind"))
+    if command.visit_id is None and command.kind in EVENT_KINDS:
+        return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", path="visitId", why="missing"))
     try:
         payload = msgspec.convert(command.payload, shape, strict=True)
     except msgspec.ValidationError as fault:

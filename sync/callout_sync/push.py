@@ -192,7 +192,7 @@ async def _judge_and_write(
     readable = [item for item in chunk if item.command is not None and item.fault is None]
     locked = await visits.lock(
         work,
-        [item.command.visit_id for item in readable if item.command is not None],
+        [item.command.visit_id for item in readable if item.command is not None and item.command.visit_id],
         engineer_id=reporter.engineer_id if reporter else None,
     )
     # Receipts are read after the visits' rows are locked: a twin of this request waits there, and then finds ours.
@@ -219,7 +219,7 @@ async def _judge_and_write(
                 item, "quarantined", item.fault.code, actor, path=item.fault.path, why=item.fault.why
             )
         elif item.command is not None and item.payload is not None:
-            visit = locked.get(item.command.visit_id)
+            visit = locked.get(item.command.visit_id) if item.command.visit_id else None
             stands = standing(visit, reporter) if reporter is not None else "stranger"
             part = part_of(item.payload)
             if stands == "unknown":
@@ -294,7 +294,7 @@ def _happened(item: Read, clocks: Clocks, visit: LockedVisit) -> Happened:
     where = command.location
     return Happened(
         id=command.id,
-        visit_id=command.visit_id,
+        visit_id=visit.id,
         kind=EventKind(event_kind(command)),
         device_time=command.device_time.astimezone(UTC),
         received_at=clocks.received_at,

@@ -37,6 +37,7 @@ def tracked() -> list[Path]:
         ".mypy_cache",
         ".ruff_cache",
         ".pytest_cache",
+        ".cache",
     }
     return [
         path for path in ROOT.rglob("*") if path.is_file() and not made & set(path.relative_to(ROOT).parts)

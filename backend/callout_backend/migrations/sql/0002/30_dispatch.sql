@@ -1,0 +1,17 @@
+alter table visit add column engineer_note text not null default '';
+alter table article add foreign key (org_id, territory_id) references territory (org_id, id);
+
+-- Who else works on a visit: sees it and reports on it like its engineer.
+create table visit_crew (
+    org_id uuid not null default callout_org(),
+    visit_id uuid not null,
+    engineer_id uuid not null,
+    added_at timestamptz not null,
+    added_by uuid,
+    primary key (org_id, visit_id, engineer_id),
+    foreign key (org_id, visit_id) references visit (org_id, id),
+    foreign key (org_id, engineer_id) references engineer (org_id, id)
+);
+create index visit_crew_engineer on visit_crew (org_id, engineer_id);
+-- The last events of an asset, for its history.
+create index visit_event_asset on visit_event (org_id, asset_id, corrected_at desc, id desc) where asset_id is not null;

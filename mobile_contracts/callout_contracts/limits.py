@@ -1,0 +1,37 @@
+"""Every limit that a client meets, in one place; exported as `json_schema/limits.json`. Each is named in its error."""
+
+from typing import Final
+
+COMMANDS_MAX: Final = 200
+"""Commands in one push."""
+COMMAND_BYTES_MAX: Final = 600_000
+"""One command, encoded: a signature with its strokes fits, a photo does not (photos travel as uploads)."""
+PAGE_ROWS_MAX: Final = 2000
+"""Rows on one page of a pull."""
+CURSOR_CHARS_MAX: Final = 400
+TEXT_CHARS_MAX: Final = 4000
+"""Free text in one field."""
+EDIT_FIELDS_MAX: Final = 40
+"""Fields that one `record.edit` may change."""
+UPLOAD_BYTES_MAX: Final = 50_000_000
+"""One photo or picture of a signature, whole."""
+UPLOAD_PART_BYTES_MAX: Final = 16_000_000
+"""Body of one upload request; a client cuts larger files into several."""
+UPLOADS_OPEN_MAX: Final = 200
+"""Unfinished uploads of one device."""
+UPLOAD_PARTS_MAX: Final = 64
+"""Partial uploads that one final upload may join."""
+UPLOAD_HOURS: Final = 24 * 14
+"""An unfinished upload that nobody continued is removed after so long."""
+PICTURE_PIXELS_MAX: Final = 64_000_000
+"""Width times height of a picture."""
+PICTURE_SIDE_MAX: Final = 20_000
+HELD_MAX: Final = 5_000
+"""Commands of one device that may wait for a predecessor."""
+FORM_BYTES_MAX: Final = 100_000
+"""Values of one filled-in form, encoded."""
+
+
+def as_dict() -> dict[str, int]:
+    """All limits by name."""
+    return {name: value for name, value in globals().items() if name.isupper() and isinstance(value, int)}
