@@ -15,9 +15,11 @@ from litestar.events import BaseEventEmitterBackend
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
-from callout_backend.doors import auth, home, intake, signoff
+from callout_backend.doors import attachments, auth, changes, home, intake, signoff, uploads, watermelon
 from callout_backend.jobs.wake import Waker
 from callout_backend.ops import health, logs, metrics
+from callout_backend.ops.compression import Compression
+from callout_backend.ops.ending import on_ending
 from callout_backend.ops.envelope import Envelope
 from callout_backend.problems import EXCEPTION_HANDLERS
 from callout_backend.settings import Settings, signing_secret
@@ -27,6 +29,7 @@ from callout_graphql.endpoint import CalloutGraphQL
 from callout_people.tokens import TokenIssuer
 from callout_store.clock import Clock
 from callout_store.work import Database
+from callout_sync.blobs import Storage
 from callout_sync.poke import Pokes
 
 
@@ -53,7 +56,7 @@ OPS_ROUTES: tuple[ControllerRouterHandler, ...] = (health.healthz, health.readyz
 def create_app(
     settings: Settings | None = None, *, db: Database | None = None, clock: Clock | None = None
 ) -> Litestar:
-    """The application, on `app.state`: settings, db, issuer, pokes.
+    """The application, on `app.state`: settings, db, issuer, pokes, listeners, storage.
 
     Without `settings` they are read from the environment, logging included, as uvicorn's workers do. A `db` that is
     handed in stays its giver's: it is neither started nor stopped here, and has its own clock instead of `clock`.
@@ -72,6 +75,7 @@ def create_app(
         refresh_lifetime=timedelta(days=settings.refresh_days),
     )
     pokes = Pokes(db.url)
+    listeners = changes.Listeners(total_max=settings.listeners_max, user_max=settings.listeners_user_max)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -79,6 +83,7 @@ def create_app(
             if owned:
                 await db.start()
                 stack.push_async_callback(db.stop)
+            stack.enter_context(on_ending(listeners.end_all))
             await pokes.start()
             stack.push_async_callback(pokes.stop)
             if settings.redis_url is not None:
@@ -99,6 +104,10 @@ def create_app(
             *auth.ROUTES,
             *signoff.ROUTES,
             *intake.ROUTES,
+            *changes.ROUTES,
+            *uploads.ROUTES,
+            *attachments.ROUTES,
+            *watermelon.ROUTES,
             *OPS_ROUTES,
             CalloutGraphQL,
             create_static_files_router(
@@ -114,6 +123,8 @@ def create_app(
                 "db": db,
                 "issuer": issuer,
                 "pokes": pokes,
+                "listeners": listeners,
+                "storage": Storage(settings.storage_place),
                 "graphiql_page": graphiql_page(),
             },
             deep_copy=False,
@@ -124,5 +135,6 @@ def create_app(
         logging_config=None,
         openapi_config=None,
     )
-    app.asgi_handler = Envelope(app.asgi_handler, body_seconds_max=settings.body_seconds_max)
+    packed = Compression(app.asgi_handler, body_bytes_max=settings.body_bytes_max)
+    app.asgi_handler = Envelope(packed, body_seconds_max=settings.body_seconds_max)
     return app

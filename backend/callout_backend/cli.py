@@ -11,9 +11,12 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from callout_backend.conform.cli import conform
 from callout_backend.settings import Settings, SettingsError
 
 app = App(name="callout", help="Field service: orders, dispatch, and engineers' phones that work offline.")
+
+app.command(conform)
 
 Workers = Annotated[int | None, Parameter(help="Processes; default CALLOUT_WORKERS.")]
 
@@ -165,6 +168,49 @@ def demo(
     with servers_for(settings) as full:
         logs.configure("console" if full.log_format == "console" else "json", level="WARNING")
         return asyncio.run(play(full, **chosen))
+
+
+@app.command
+def swarm(
+    *,
+    devices: int = 500,
+    days: int = 30,
+    visits: int = 2,
+    seed: int = 1,
+    photos: bool = True,
+    crashes: bool = True,
+    json: Path | None = None,
+) -> int:
+    """Let many phones work for many days on a network that fails in every way; say what was lost or doubled.
+
+    Runs on servers of its own in a temporary folder, which are removed at the end. Exit code 1 if anything was lost,
+    doubled, or a phone's copy differs from the tables.
+
+    Parameters
+    ----------
+    devices
+        Phones, each with an engineer.
+    days
+        Days that they work.
+    visits
+        Visits of a phone a day.
+    seed
+        Repeats a run's random choices.
+    photos
+        Take pictures and upload them.
+    crashes
+        Kill API processes and crash the database now and then.
+    json
+        File that the figures are written to.
+    """
+    from callout_backend.ops import logs
+    from callout_backend.swarm import main as play
+
+    _end_tidily()
+    logs.configure("console", level="ERROR")
+    return play(
+        devices=devices, days=days, visits=visits, seed=seed, photos=photos, crashes=crashes, json=json
+    )
 
 
 @app.command

@@ -34,6 +34,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     data: Path = Path(".callout")
+    storage: str | None = None
     database_url: str | None = None
     migrate_url: str | None = None
     redis_url: str | None = None
@@ -51,6 +52,9 @@ class Settings:
     graphql_tokens_max: int = 4000
     body_seconds_max: int = 15
     request_seconds_max: int = 30
+    listen_beat_seconds: int = 15
+    listeners_max: int = 5000
+    listeners_user_max: int = 20
     webhook_private: bool = False
     log_level: str = "info"
     log_format: str = "json"
@@ -86,6 +90,11 @@ class Settings:
             return self.public_url.rstrip("/")
         host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def storage_place(self) -> str:
+        """Where photos lie: CALLOUT_STORAGE, else a folder in the data folder."""
+        return self.storage or str(self.data / "photos")
 
     def needs_embedded(self) -> tuple[bool, bool]:
         """Which servers are not given from outside: (PostgreSQL, Redis)."""
@@ -218,12 +227,20 @@ def _clock(text: str) -> str:
     return text
 
 
+def _storage(text: str) -> str:
+    scheme, found, rest = text.partition("://")
+    if found and (scheme != "s3" or not urlsplit(text).netloc or "?" in rest or "#" in rest):
+        raise ValueError
+    return text
+
+
 _POSTGRES = _url("postgresql", "postgres", example="postgresql://user:password@host:5432/database")
 
 VARIABLES: tuple[Variable, ...] = (
     Variable("HOST", "host", _host, "a host name or address"),
     Variable("PORT", "port", *_whole(1, 65535)),
     Variable("CALLOUT_DATA", "data", Path, "the path of a folder"),
+    Variable("CALLOUT_STORAGE", "storage", _storage, "the path of a folder, or s3://bucket/prefix"),
     Variable("DATABASE_URL", "database_url", *_POSTGRES, secret=True),
     Variable("CALLOUT_MIGRATE_URL", "migrate_url", *_POSTGRES, secret=True),
     Variable(
@@ -248,6 +265,9 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CALLOUT_GRAPHQL_TOKENS_MAX", "graphql_tokens_max", *_whole(100, 100_000)),
     Variable("CALLOUT_BODY_SECONDS_MAX", "body_seconds_max", *_whole(1, 600)),
     Variable("CALLOUT_REQUEST_SECONDS_MAX", "request_seconds_max", *_whole(1, 600)),
+    Variable("CALLOUT_LISTEN_BEAT_SECONDS", "listen_beat_seconds", *_whole(1, 120)),
+    Variable("CALLOUT_LISTENERS_MAX", "listeners_max", *_whole(1, 100_000)),
+    Variable("CALLOUT_LISTENERS_USER_MAX", "listeners_user_max", *_whole(1, 10_000)),
     Variable("CALLOUT_WEBHOOK_PRIVATE", "webhook_private", _switch, "1 or 0"),
     Variable("CALLOUT_LOG_LEVEL", "log_level", *_one_of(*LOG_LEVELS)),
     Variable("CALLOUT_LOG_FORMAT", "log_format", *_one_of(*LOG_FORMATS)),

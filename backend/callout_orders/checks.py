@@ -40,6 +40,14 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
     "strokes": ("the strokes are not lists of [x, y, t] with numbers", "签名笔迹格式不正确"),
     "not_canonical": ("it may hold only texts, whole numbers, true, false, null, lists and objects",
                       "只能包含文本、整数、布尔值、空值、列表和对象"),
+    "twice": ("it comes twice", "重复出现"),
+    "form_schema": ("it is not a JSON Schema of draft 2020-12: {fault}", "不是有效的 JSON Schema(2020-12 草案):{fault}"),
+    "form_ref": ("$ref may only lead to #/$defs/… of the same schema ({given})",
+                 "$ref 只能指向同一模式中的 #/$defs/…({given})"),
+    "form_keyword": ("the keyword {given} is not read in a form", "表单不支持关键字 {given}"),
+    "form_cycle": ("its definitions lead back to themselves ({given})", "定义循环引用({given})"),
+    "form_code": ("a code is a small letter, then up to 39 of a-z, 0-9 and underscore",
+                  "代码须以小写字母开头,后接至多 39 个小写字母、数字或下划线"),
     "half_point": ("latitude and longitude are given together or not at all", "纬度和经度必须同时提供"),
 }  # fmt: skip
 
@@ -62,6 +70,10 @@ class FieldRefused(BadField):
         english, self._chinese = _REASONS[reason]
         self._chinese = self._chinese.format_map(details)
         super().__init__(path=path, why=english.format_map(details), reason=reason, **details)
+
+    def why(self, locale: str = "en") -> str:
+        """The reason alone, in `en` or `zh`."""
+        return self._chinese if locale.startswith("zh") else str(self.details["why"])
 
     def message(self, locale: str = "en") -> str:
         """The sentence for a person, in `en` or `zh`."""

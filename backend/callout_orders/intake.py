@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from callout_orders import checks, sla
+from callout_orders import checks, order_parts, sla
 from callout_orders.terms import Channel, OrderKind, OrderState, Priority
 from callout_store import timers
 from callout_store.errors import AlreadyExists, LimitExceeded, NotFound
@@ -31,8 +31,9 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an order when it comes in.
 
     `skills` are codes with the level needed (1..5); `duration_minutes` is the expected work on site
-    (5..1440). `references` are (system, reference) pairs of other systems (D1). `created_at` is for imports
-    only: the SLA clock starts there; `reported_at` is when the customer says it happened.
+    (5..1440). `parts` are those it will need, by code or id, with quantities. `references` are (system,
+    reference) pairs of other systems (D1). `created_at` is for imports only: the SLA clock starts there;
+    `reported_at` is when the customer says it happened.
     """
 
     customer_id: UUID
@@ -48,6 +49,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     references: tuple[tuple[str, str], ...] = ()
     reported_at: datetime | None = None
     created_at: datetime | None = None
+    parts: tuple[order_parts.PartNeeded, ...] = ()
 
 
 class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,8 +102,14 @@ async def _create(work: Work, given: Sequence[NewOrder], paths: list[str]) -> li
         fresh_paths.append(path)
     if fresh:
         await _check_links(work, [order for _, order in fresh], fresh_paths)
+        needs, codes = await order_parts.resolve(
+            work, [order.parts for _, order in fresh], [f"{path}parts" for path in fresh_paths]
+        )
         await work.execute("update order_counter set next_number = $1", number + len(fresh))
-        await _insert(work, fresh)
+        await _insert(work, fresh, [{codes[id_]: n for id_, n in wanted.items()} for wanted in needs])
+        await order_parts.insert(
+            work, {ref.id: wanted for (ref, _), wanted in zip(fresh, needs, strict=True)}
+        )
     return answers
 
 
@@ -185,7 +193,8 @@ async def _check_links(work: Work, orders: list[NewOrder], paths: list[str]) -> 
         raise NotFound(entity=entity, path=f"{paths[bad['n'] - 1]}{entity}Id")
 
 
-async def _insert(work: Work, fresh: list[tuple[OrderRef, NewOrder]]) -> None:
+async def _insert(work: Work, fresh: list[tuple[OrderRef, NewOrder]], parts: list[dict[str, int]]) -> None:
+    """`parts` are each order's quantities by code, for the journal."""
     started = [order.created_at or work.now for _, order in fresh]
     dues = [
         [
@@ -261,9 +270,10 @@ async def _insert(work: Work, fresh: list[tuple[OrderRef, NewOrder]]) -> None:
                     "customerId": order.customer_id,
                     "siteId": order.site_id,
                     "references": [list(pair) for pair in order.references],
+                    **({"parts": wanted} if wanted else {}),
                 },
             )
-            for ref, order in fresh
+            for (ref, order), wanted in zip(fresh, parts, strict=True)
         ],
     )
     work.touch("work_order", *(ref.id for ref, _ in fresh))

@@ -71,6 +71,7 @@ class ContactView(msgspec.Struct, frozen=True, kw_only=True):
     phone: str | None
     email: str | None
     locale: str
+    revision: int
 
 
 class SiteView(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +84,7 @@ class SiteView(msgspec.Struct, frozen=True, kw_only=True):
     lat: float | None
     lng: float | None
     geofence_radius_m: int
+    access_note: str
     revision: int
 
 
@@ -94,6 +96,8 @@ class AssetView(msgspec.Struct, frozen=True, kw_only=True):
     serial: str
     model: str
     name: str
+    note: str
+    revision: int
 
 
 class PartView(msgspec.Struct, frozen=True, kw_only=True):

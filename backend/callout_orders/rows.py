@@ -33,10 +33,11 @@ def page_size(limit: int) -> int:
 _EXPRESSIONS = {
     "skills": "skills::text as skills",
     "data": "data::text as data",
+    "json_schema": "json_schema::text as json_schema",
     "signed_sha256": "encode(signed_sha256, 'hex') as signed_sha256",
     "by_link": "link_id is not null as by_link",
 }
-_JSON = frozenset({"skills", "data"})
+_JSON = frozenset({"skills", "data", "json_schema"})
 
 
 def columns_of(view: type[msgspec.Struct]) -> str:

@@ -4,7 +4,18 @@ The database's own definition is in `callout_backend/migrations/sql`; a test hol
 default here: a value that was forgotten must be refused by PostgreSQL instead of being filled in silently.
 """
 
-from piccolo.columns import JSONB, UUID, BigInt, Boolean, Bytea, DoublePrecision, Integer, Text, Timestamptz
+from piccolo.columns import (
+    JSON,
+    JSONB,
+    UUID,
+    BigInt,
+    Boolean,
+    Bytea,
+    DoublePrecision,
+    Integer,
+    Text,
+    Timestamptz,
+)
 from piccolo.table import Table
 
 
@@ -189,7 +200,7 @@ class Form(Table, tablename="form"):
     kind = Text(null=True, default=None)
     title_en = Text(default=None)
     title_zh = Text(default=None)
-    json_schema = JSONB(default=None)
+    json_schema = JSON(default=None)
     active = Boolean(default=False)
     created_at = Timestamptz(default=None)
     created_by = UUID(null=True, default=None)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from callout_store.errors import DeviceRequired, NotAllowed
+from callout_store.errors import DeviceRequired, DeviceWiped, NotAllowed
 from callout_store.work import Actor
 
 
@@ -78,7 +78,11 @@ MAY_ENROL: Final[dict[Role, frozenset[Role]]] = {
 
 
 class Principal(Struct, frozen=True, kw_only=True):
-    """A caller whose token was verified and whose session, user and device were found in good standing."""
+    """A caller whose token was verified and whose session, user and device were found in good standing.
+
+    `wiped`: their phone was stolen and shall forget everything. It may do nothing but say that it has; whatever lets such
+    a caller in must call `refuse_wiped` or allow just that.
+    """
 
     org_id: UUID
     user_id: UUID
@@ -87,6 +91,12 @@ class Principal(Struct, frozen=True, kw_only=True):
     device_id: UUID | None = None
     locale: str = "en"
     name: str = ""
+    wiped: bool = False
+
+    def refuse_wiped(self) -> None:
+        """Raise DeviceWiped for a stolen phone."""
+        if self.wiped:
+            raise DeviceWiped()
 
     def actor(self, engineer_id: UUID | None = None) -> Actor:
         """The actor of a unit of work. Who is an engineer is known to dispatch, which may say which one."""

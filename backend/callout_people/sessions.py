@@ -185,6 +185,15 @@ async def end_sessions_of_device(work: Work, device_id: UUID, *, reason: str = "
     return await end_sessions(work, [row["id"] for row in rows], reason=reason)
 
 
+async def mark_device_wiped(work: Work, device_id: UUID, wiped: bool) -> None:
+    """From the next look on, the sessions of a stolen device are good for nothing but to tell it so; or again for all."""
+    await work.execute(
+        "update session set device_wiped = $2 where org_id = callout_org() and device_id = $1 and device_wiped <> $2",
+        device_id,
+        wiped,
+    )
+
+
 _caches: WeakKeyDictionary[Database, OrderedDict[UUID, tuple[float, Principal]]] = WeakKeyDictionary()
 
 
@@ -210,6 +219,10 @@ async def authenticate(db: Database, issuer: TokenIssuer, token: str, *, cached:
     except Refusal:
         cache.pop(claims.sid, None)
         raise
+    if principal.wiped:
+        # Taken back, it must count at once.
+        cache.pop(claims.sid, None)
+        return principal
     cache[claims.sid] = (looked_at, principal)
     cache.move_to_end(claims.sid)
     if len(cache) > CACHE_MAX:
@@ -251,7 +264,8 @@ async def _look(
 ) -> Principal:
     row = await work.fetchrow(
         """
-        select s.device_id, s.expires_at, s.ended_at, s.ended_reason, u.active, u.role, u.locale, u.name
+        select s.device_id, s.expires_at, s.ended_at, s.ended_reason, s.device_wiped,
+            u.active, u.role, u.locale, u.name
         from session s join app_user u on u.org_id = s.org_id and u.id = s.user_id
         where s.org_id = callout_org() and s.id = $1 and s.user_id = $2
         """,
@@ -275,6 +289,7 @@ async def _look(
         device_id=row["device_id"],
         locale=row["locale"],
         name=row["name"],
+        wiped=row["device_wiped"],
     )
 
 

@@ -48,6 +48,7 @@ class Session(Table, tablename="session"):
     expires_at = Timestamptz(default=None)
     ended_at = Timestamptz(null=True, default=None)
     ended_reason = Text(null=True, default=None)
+    device_wiped = Boolean(default=False)
 
 
 class RefreshToken(Table, tablename="refresh_token"):

@@ -77,6 +77,12 @@ class UnsupportedBody(Refusal):
     zh = "不支持此类型的请求体,请使用 `Content-Type: application/json` 发送 JSON。"
 
 
+class UnsupportedEncoding(Refusal):
+    code, status = "UNSUPPORTED_ENCODING", 415
+    en = "A body packed as {given} is not read here. Send it plain, or with `Content-Encoding: gzip` or `zstd`."
+    zh = "不支持以 {given} 压缩的请求体,请不压缩,或使用 `Content-Encoding: gzip` 或 `zstd`。"
+
+
 class NoSuchAddress(Refusal):
     code, status = "NO_SUCH_ADDRESS", 404
     en = "Nothing lives at this address."

@@ -35,8 +35,28 @@ async def write(work: Work, *entries: Entry) -> None:
 
 async def write_many(work: Work, entries: Sequence[Entry]) -> None:
     """Write a batch of entries in one statement."""
+    await work.execute(INSERT, *_rows(work, entries))
+
+
+def write_later(work: Work, entries: Sequence[Entry]) -> None:
+    """Write a batch of entries at the end of this unit of work, together with what else can wait until then."""
+    work.later(INSERT, *_rows(work, entries))
+
+
+# One JSON text instead of typed arrays: the driver's encoding of those was the dearest part of a push.
+INSERT = """
+insert into journal (id, at, kind, entity, entity_id, order_id, visit_id, actor_id, actor_role, device_id, data)
+select id, at, kind, entity, entity_id, order_id, visit_id, $2::uuid, $3::text, $4::uuid, data
+from json_to_recordset($1::text::json) as t(
+    id uuid, at timestamptz, kind text, entity text, entity_id uuid, order_id uuid, visit_id uuid, data jsonb)
+"""
+
+
+def _rows(work: Work, entries: Sequence[Entry]) -> tuple[Any, ...]:
+    """The statement's parameters; the lines are noted for the hooks."""
     actor = work.actor
     lines = [(new_id(), entry) for entry in entries]
+    work.lines += lines
     rows = [
         {
             "id": id_,
@@ -50,17 +70,4 @@ async def write_many(work: Work, entries: Sequence[Entry]) -> None:
         }
         for id_, entry in lines
     ]
-    # One JSON text instead of typed arrays: the driver's encoding of those was the dearest part of a push.
-    await work.execute(
-        """
-        insert into journal (id, at, kind, entity, entity_id, order_id, visit_id, actor_id, actor_role, device_id, data)
-        select id, at, kind, entity, entity_id, order_id, visit_id, $2, $3, $4, data
-        from json_to_recordset($1::text::json) as t(
-            id uuid, at timestamptz, kind text, entity text, entity_id uuid, order_id uuid, visit_id uuid, data jsonb)
-        """,
-        msgspec.json.encode(rows).decode(),
-        actor.user_id,
-        actor.role,
-        actor.device_id,
-    )
-    work.lines += lines
+    return msgspec.json.encode(rows).decode(), actor.user_id, actor.role, actor.device_id

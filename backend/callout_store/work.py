@@ -7,6 +7,8 @@ never runs ahead of, or without, its cause.
 
 import asyncio
 import contextlib
+import functools
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -89,6 +91,9 @@ class Work:
         """Journal lines of this unit of work; `callout_store.journal` appends."""
         self.owes = False
         """Whether something was put into the outbox, so that a worker should be woken."""
+        self.webhook: bool | None = None
+        """Whether the organisation wants to be told of journal lines, where that was read already."""
+        self._later: list[tuple[str, tuple[Any, ...]]] = []
         self._after: list[Callable[[], Awaitable[None]]] = []
         self._savepoints = 0
 
@@ -117,6 +122,28 @@ class Work:
         last = status.rsplit(" ", 1)[-1]
         return int(last) if last.isdigit() else 0
 
+    def later(self, sql: str, *args: Any) -> None:
+        """Run an INSERT or UPDATE at the end, in one round trip with the others that were put off.
+
+        They see the rows as they were before any of them ran, in no order; nothing before `flush` may count on them.
+        Parameters whose type does not follow from their place need a cast.
+        """
+        self._later.append((sql, args))
+
+    async def flush(self) -> None:
+        """Run what was put off. The database does so before the hooks and the commit; a service may do so earlier."""
+        given, self._later = self._later, []
+        if len(given) < 2:
+            for sql, args in given:
+                await self.conn.execute(sql, *args)
+            return
+        parts: list[str] = []
+        values: list[Any] = []
+        for n, (sql, args) in enumerate(given):
+            parts.append(f"w{n} as ({_shifted(sql, len(values))})")
+            values += args
+        await self.conn.execute(f"with {', '.join(parts)} select", *values)
+
     def touch(self, entity: str, *ids: UUID) -> None:
         """Say that these rows changed, so that the phones that hold them learn of it."""
         self.touched.add(entity, *ids)
@@ -129,7 +156,7 @@ class Work:
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo only the inner block if it raises; the exception goes on to the caller."""
         rows = {k: set(v) for k, v in self.touched.rows.items()}
-        effects, lines = len(self._after), len(self.lines)
+        effects, lines, later = len(self._after), len(self.lines), len(self._later)
         self._savepoints += 1
         name = f"savepoint_{self._savepoints}"
         await self.conn.execute(f"savepoint {name}")
@@ -139,6 +166,7 @@ class Work:
             self.touched.rows = rows
             del self._after[effects:]
             del self.lines[lines:]
+            del self._later[later:]
             await self.conn.execute(f"rollback to savepoint {name}; release savepoint {name}")
             raise
         await self.conn.execute(f"release savepoint {name}")
@@ -150,6 +178,16 @@ class Work:
                 await effect()
             except Exception:
                 log.warning("effect_failed", exc_info=True)
+
+
+@functools.cache
+def _shifted(sql: str, by: int) -> str:
+    """A statement with its parameters counted from `by` + 1, without its indentation: the driver keeps statements
+    prepared up to a size only."""
+    return _PARAMETER.sub(lambda found: f"${int(found[1]) + by}", " ".join(sql.split()))
+
+
+_PARAMETER = re.compile(r"\$(\d+)")
 
 
 class Database:
@@ -181,6 +219,8 @@ class Database:
                 "max_size": pool_max,
                 "timeout": CONNECT_TIMEOUT_S,
                 "command_timeout": STATEMENT_TIMEOUT_MS / 1000 + 5,
+                # The statement that writes the feed for a moved visit would not be kept prepared otherwise.
+                "max_cacheable_statement_size": 64 * 1024,
                 # Set at connection start, so that asyncpg's RESET ALL between uses comes back to them.
                 "server_settings": {
                     "role": APP_ROLE,
@@ -217,22 +257,32 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def work(
-        self, org_id: UUID | None, *, actor: Actor = SYSTEM, org_slug: str | None = None
+        self,
+        org_id: UUID | None,
+        *,
+        actor: Actor = SYSTEM,
+        org_slug: str | None = None,
+        lock: int | None = None,
     ) -> AsyncIterator[Work]:
         """One transaction of one organisation; commits when the block ends, rolls back when it raises.
 
+        `lock` is the key of an advisory lock to hold from the very beginning to the end. It is waited for before the
+        first statement takes its snapshot, and costs no round trip of its own.
         `org_slug` opens just that one row of `organisation`, for a sign-in that knows no id yet. Not retried: a door
         whose block may run twice uses `run`.
         """
         with database_faults():
             # The text of a UUID holds nothing that could end the literal.
             opening = f"set local callout.org = '{UUID(str(org_id))}'" if org_id is not None else ""
+            if lock is not None:
+                opening += f"; select pg_advisory_xact_lock({lock:d})"
             async with self.engine.transaction(opening=opening) as tx:
                 conn = tx.connection
                 if org_slug:
                     await conn.execute("select set_config('callout.org_slug', $1, true)", org_slug)
                 work = Work(conn, org_id, actor, self.clock.now())
                 yield work
+                await work.flush()
                 if work.lines:
                     for line_hook in self.journal_hooks:
                         await line_hook(work, work.lines)
@@ -254,7 +304,12 @@ class Database:
         await work.run_effects()
 
     async def run(
-        self, org_id: UUID | None, act: Callable[[Work], Awaitable[T]], *, actor: Actor = SYSTEM
+        self,
+        org_id: UUID | None,
+        act: Callable[[Work], Awaitable[T]],
+        *,
+        actor: Actor = SYSTEM,
+        lock: int | None = None,
     ) -> T:
         """`act` in a transaction, tried again when PostgreSQL chose it as the victim of a deadlock.
 
@@ -263,7 +318,7 @@ class Database:
         """
         for attempt in range(RETRIES_MAX):
             try:
-                async with self.work(org_id, actor=actor) as work:
+                async with self.work(org_id, actor=actor, lock=lock) as work:
                     result = await act(work)
                 return result
             except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as fault:

@@ -11,6 +11,8 @@ from callout_geo.geofence import Fix
 
 EARLY_MAX = timedelta(days=1)
 """An event may be older than its visit's row (a call agreed on by telephone), but not by more than this."""
+AGE_MAX_MS = 400 * 365 * 86_400_000
+"""Older than this nothing is: the years that instants are taken from are fewer."""
 OFFSET_TRUSTED_MS = 5 * 60 * 1000
 """A phone whose clock is further off than this, and that was restarted since the event, gives a time that is a guess."""
 
@@ -50,7 +52,8 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LockedVisit(msgspec.Struct, kw_only=True):
-    """A visit's row under lock, with what judging an event needs of its site. `held_before`: the reporter once had it."""
+    """A visit's row under lock, with what judging an event needs of its site. `held_before`: the reporter once had it;
+    `crew`: the reporter works on it beside its engineer."""
 
     id: UUID
     order_id: UUID
@@ -65,16 +68,18 @@ class LockedVisit(msgspec.Struct, kw_only=True):
     held_before: bool
     created_at: datetime
     progress: Progress
+    crew: bool = False
 
 
 Standing = Literal["own", "reassigned", "canceled", "stranger", "unknown"]
 
 
 def standing(visit: LockedVisit | None, reporter: Reporter) -> Standing:
-    """How a reporter stands to a visit now. Only `own` moves the visit's state; a stranger's event is not recorded."""
+    """How a reporter stands to a visit now. Only `own` moves the visit's state; a stranger's event is not recorded. What
+    the crew reports is as good as its engineer's."""
     if visit is None:
         return "unknown"
-    if visit.engineer_id != reporter.engineer_id:
+    if visit.engineer_id != reporter.engineer_id and not visit.crew:
         return "reassigned" if visit.held_before else "stranger"
     return "canceled" if visit.plan == "canceled" else "own"
 
@@ -91,6 +96,16 @@ class Clocks(msgspec.Struct, frozen=True, kw_only=True):
     def offset_ms(self) -> int:
         """Server minus device, in milliseconds; includes the way of the request."""
         return round((self.received_at - self.sent_at).total_seconds() * 1000)
+
+    def counts(self, monotonic_ms: int | None, boot_id: str | None) -> bool:
+        """Whether a reading of the monotonic clock can be compared with the batch's: both of one boot, in order."""
+        return (
+            boot_id is not None
+            and boot_id == self.boot_id
+            and monotonic_ms is not None
+            and self.monotonic_ms is not None
+            and monotonic_ms <= self.monotonic_ms
+        )
 
     def correct(
         self,
@@ -109,29 +124,21 @@ class Clocks(msgspec.Struct, frozen=True, kw_only=True):
         only the arrival is known.
         """
         flags: list[str] = []
-        same_boot = (
-            boot_id is not None
-            and boot_id == self.boot_id
-            and monotonic_ms is not None
-            and self.monotonic_ms is not None
-            and monotonic_ms <= self.monotonic_ms
-        )
-        if same_boot and monotonic_ms is not None and self.monotonic_ms is not None:
+        if self.counts(monotonic_ms, boot_id) and monotonic_ms is not None and self.monotonic_ms is not None:
             age_ms = self.monotonic_ms - monotonic_ms
+            age = timedelta(milliseconds=age_ms) if age_ms <= AGE_MAX_MS else None
         else:
-            age_ms = round((self.sent_at - device_time).total_seconds() * 1000)
+            age = self.sent_at - device_time
             if abs(self.offset_ms) > OFFSET_TRUSTED_MS:
                 flags.append("time_uncertain")
-        if age_ms < 0:
+        if age is not None and age < timedelta():
             flags.append("time_in_future")
-            age_ms = 0
-        try:
-            at = self.received_at - timedelta(milliseconds=age_ms)
-        except OverflowError:
+            age = timedelta()
+        if age is None or (
+            visit_created_at is not None and self.received_at - age < visit_created_at - EARLY_MAX
+        ):
             return self.received_at, (*flags, "time_impossible")
-        if visit_created_at is not None and at < visit_created_at - EARLY_MAX:
-            return self.received_at, (*flags, "time_impossible")
-        return at, tuple(flags)
+        return self.received_at - age, tuple(flags)
 
 
 def progress_columns(progress: Progress) -> dict[str, Any]:

@@ -22,7 +22,10 @@ BY_HAND: Final = TO_BE_PLANNED | {OrderState.COMPLETED}
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that may want a visit. `due_at` is the promise still open: to arrive, and after that to resolve."""
+    """An order that may want a visit. `due_at` is the promise still open: to arrive, and after that to resolve.
+
+    `parts` are those it was said to need, as quantities by code.
+    """
 
     id: UUID
     number: str
@@ -32,10 +35,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     duration_minutes: int
     due_at: datetime
     skills: Mapping[str, int]
+    parts: Mapping[str, int] = {}
 
     def need(self, earliest: datetime, parts: Mapping[str, int] | None = None) -> Need:
-        """What the pick is asked. `parts` are quantities by code."""
-        wanted = dict(parts or {})
+        """What the pick is asked. `parts` are quantities by code; None: what the order was said to need."""
+        wanted = dict(self.parts if parts is None else parts)
         for code, quantity in wanted.items():
             if quantity < 1:
                 raise FieldRefused(f"parts.{code}", "part_quantity")
@@ -59,6 +63,9 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 _SELECT: Final = """
 select o.id, o.number, o.state, o.priority, o.duration_minutes, o.skills::text as skills, s.lat, s.lng,
+       (select json_object_agg(p.code, n.quantity)::text
+        from work_order_part n join part p on p.org_id = n.org_id and p.id = n.part_id
+        where n.org_id = o.org_id and n.order_id = o.id) as parts,
        case when o.arrived_at is null then o.arrive_due_at else o.resolve_due_at end as due_at
 from work_order o join site s on s.org_id = o.org_id and s.id = o.site_id
 where o.org_id = callout_org()
@@ -105,4 +112,5 @@ def _waiting(row: Any) -> Waiting:
         duration_minutes=row["duration_minutes"],
         due_at=row["due_at"],
         skills=msgspec.json.decode(row["skills"], type=dict[str, int]),
+        parts=msgspec.json.decode(row["parts"], type=dict[str, int]) if row["parts"] else {},
     )

@@ -266,6 +266,15 @@ async def _cancel(work: Work, visits: list[_Held], reason: str) -> None:
         work.now,
     )
     await close_assignments(work, ids)
+    done = await work.fetch(
+        """
+        select distinct asset_id from visit_event
+        where org_id = callout_org() and visit_id = any($1) and asset_id is not null
+        """,
+        ids,
+    )
+    # What was done before it was called off is the machine's history from now on.
+    work.touch("history", *(row["asset_id"] for row in done))
     await journal.write_many(
         work,
         [

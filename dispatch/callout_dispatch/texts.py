@@ -41,6 +41,10 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "en": "the visit is with this engineer already; move it to change its time",
         "zh": "该任务已由此工程师负责,如需改期请使用改期操作",
     },
+    "leads_already": {
+        "en": "this engineer leads the visit; a crew is whoever else works on it",
+        "zh": "该工程师是此任务的负责人,协作人员应为其他工程师",
+    },
     "part_quantity": {"en": "a part's quantity is 1 or more", "zh": "备件数量应不小于 1"},
     "needs_waiting": {"en": "new or cannot_complete", "zh": "“新建”或“未能完成”"},
     "needs_live": {"en": "a visit that has not ended", "zh": "尚未结束的任务"},

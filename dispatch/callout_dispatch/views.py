@@ -32,6 +32,7 @@ class VisitView(msgspec.Struct, frozen=True, kw_only=True):
     outcome_at: datetime | None
     ended_at: datetime | None
     created_at: datetime
+    engineer_note: str
     revision: int
 
 

@@ -6,12 +6,13 @@ commit in the order in which their transactions took the visit's row, which the 
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 
 from callout_dispatch import engineers
+from callout_dispatch.event_rows import INSERT_EVENTS, UPDATE_VISITS, event_row
 from callout_dispatch.events import (
     Happened,
     LockedVisit,
@@ -21,7 +22,16 @@ from callout_dispatch.events import (
     progress_of,
     standing,
 )
-from callout_dispatch.visit_states import ENDED, EventKind, VisitEvent, VisitState, ended_at, merge, state_of
+from callout_dispatch.visit_states import (
+    ENDED,
+    SAYS_NOTHING,
+    EventKind,
+    VisitEvent,
+    VisitState,
+    ended_at,
+    merge,
+    state_of,
+)
 from callout_geo.geofence import Fix, judge
 from callout_geo.points import Point
 from callout_orders import progress as order_progress
@@ -38,7 +48,11 @@ select v.id, v.order_id, v.engineer_id, v.plan, v.state, v.assigned_at, v.create
        exists (
            select 1 from visit_assignment a
            where a.org_id = v.org_id and a.visit_id = v.id and a.engineer_id = $2
-       ) as held_before
+       ) as held_before,
+       exists (
+           select 1 from visit_crew c
+           where c.org_id = v.org_id and c.visit_id = v.id and c.engineer_id = $2
+       ) as crew
 from visit v
 join work_order o on o.org_id = v.org_id and o.id = v.order_id
 join site s on s.org_id = o.org_id and s.id = o.site_id
@@ -64,6 +78,7 @@ async def lock(work: Work, visit_ids: Sequence[UUID], *, engineer_id: UUID | Non
             site_lng=row["site_lng"],
             geofence_radius_m=row["geofence_radius_m"],
             held_before=row["held_before"],
+            crew=row["crew"],
             created_at=row["created_at"],
             progress=progress_of(row),
         )
@@ -71,24 +86,26 @@ async def lock(work: Work, visit_ids: Sequence[UUID], *, engineer_id: UUID | Non
     }
 
 
-async def reporter_of(work: Work) -> Reporter | None:
-    """The engineer behind this unit of work's actor; None where its user is none. Notes the sign of life."""
-    if work.actor.user_id is None:
+class EngineerRow(Protocol):
+    """A row with an engineer's columns under these names; `engineer_id` is null where the user is none."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+REPORTER_COLUMNS = """e.id as engineer_id, e.last_lat, e.last_lng, e.last_position_at,
+    e.last_seen_at as engineer_seen_at"""
+
+
+async def reporter_of(work: Work, row: EngineerRow) -> Reporter | None:
+    """The engineer behind this unit of work's actor, from a row that holds `REPORTER_COLUMNS`; None where its user is
+    none. Notes the sign of life."""
+    if work.actor.user_id is None or row["engineer_id"] is None:
         return None
-    row = await work.fetchrow(
-        """
-        select id, last_lat, last_lng, last_position_at, last_seen_at from engineer
-        where org_id = callout_org() and user_id = $1
-        """,
-        work.actor.user_id,
-    )
-    if row is None:
-        return None
-    if engineers.seen_long_ago(work, row["last_seen_at"]):
-        await engineers.mark_seen(work, row["id"])
+    if engineers.seen_long_ago(work, row["engineer_seen_at"]):
+        await engineers.mark_seen(work, row["engineer_id"])
     point = _point(row["last_lat"], row["last_lng"])
     return Reporter(
-        engineer_id=row["id"],
+        engineer_id=row["engineer_id"],
         user_id=work.actor.user_id,
         device_id=work.actor.device_id,
         fix=Fix(point, row["last_position_at"]) if point is not None and row["last_position_at"] else None,
@@ -109,6 +126,7 @@ async def record(
 
     The caller has dropped events of strangers and of unknown visits. Events after a reassignment or a cancellation are
     kept and flagged, move stock (the part is in the machine, whoever the visit belongs to now), and move no state.
+    The events themselves are written with the other rows of this unit of work that can wait for its end.
     """
     fix = reporter.fix
     rows: list[dict[str, Any]] = []
@@ -117,25 +135,28 @@ async def record(
     moves: list[stock.Move] = []
     changed: dict[UUID, LockedVisit] = {}
     newest: Happened | None = None
+    told = {event.visit_id for event in events}
+    sites = {id_: _point(visits[id_].site_lat, visits[id_].site_lng) for id_ in told}
+    standings = {id_: standing(visits[id_], reporter) for id_ in told}
 
     for event in events:
-        visit = visits[event.visit_id]
-        stands = standing(visit, reporter)
+        visit, stands = visits[event.visit_id], standings[event.visit_id]
+        point = _point(event.lat, event.lng)
         verdict = judge(
-            event_point=_point(event.lat, event.lng),
-            site_point=_point(visit.site_lat, visit.site_lng),
+            event_point=point,
+            site_point=sites[event.visit_id],
             accuracy_m=event.accuracy_m,
             mock=event.mock,
             at=event.corrected_at,
             previous=fix,
             radius_m=float(visit.geofence_radius_m),
         )
-        if verdict.trusted and event.lat is not None and event.lng is not None:
-            fix = Fix(Point(event.lat, event.lng), event.corrected_at)
+        if verdict.trusted and point is not None:
+            fix = Fix(point, event.corrected_at)
             newest = event if newest is None or event.corrected_at >= newest.corrected_at else newest
         flags = (*event.flags, *verdict.flags, *(() if stands == "own" else (f"after_{stands}",)))
         recorded.append(Recorded(event_id=event.id, standing=stands))
-        rows.append(_event_row(event, visit, reporter, verdict.kind, verdict.distance_m, flags))
+        rows.append(event_row(event, visit, reporter, verdict.kind, verdict.distance_m, flags))
         if event.kind is EventKind.PART_REPLACED:
             moves.append(
                 stock.Move(
@@ -147,10 +168,10 @@ async def record(
                     order_id=visit.order_id,
                 )
             )
-        if stands == "own":
+        if stands == "own" and event.kind not in SAYS_NOTHING:
             merged = merge(visit.progress, VisitEvent(event.kind, event.corrected_at, str(event.id)))
             if merged != visit.progress:
-                # A note or a photo says nothing about progress: the visit's row, its order and their copies stay.
+                # What says nothing new leaves the visit's row, its order and their copies as they are.
                 visit.progress = merged
                 changed[visit.id] = visit
         entries.append(
@@ -165,14 +186,21 @@ async def record(
             )
         )
 
-    await work.execute(INSERT_EVENTS, msgspec.json.encode(rows).decode())
-    work.touch("event", *(event.id for event in events))
+    work.later(INSERT_EVENTS, msgspec.json.encode(rows).decode())
+    made = [event.id for event in events]
+    work.touch("event", *made)
+    work.touch("new_event", *made)
+    work.touch("home", *told)
+    ended = {id_ for id_ in told if visits[id_].state in ENDED}
     entries += await _store_progress(work, list(changed.values()))
+    ended |= {id_ for id_ in told if visits[id_].state in ENDED}
+    # What was done on visits that are over is the history of their machines, for whoever comes next.
+    work.touch("history", *(asset_id for id_ in ended if (asset_id := visits[id_].asset_id) is not None))
     if moves:
         await stock.move(work, moves)
     if newest is not None and reporter.device_id is not None:
-        await _store_position(work, reporter.engineer_id, newest)
-    await journal.write_many(work, entries)
+        _store_position(work, reporter.engineer_id, newest)
+    journal.write_later(work, entries)
     if changed:
         await sync_orders(work, {visit.order_id for visit in changed.values()})
     return recorded
@@ -268,8 +296,8 @@ async def _store_progress(work: Work, visits: list[LockedVisit]) -> list[journal
     return entries
 
 
-async def _store_position(work: Work, engineer_id: UUID, event: Happened) -> None:
-    await work.execute(
+def _store_position(work: Work, engineer_id: UUID, event: Happened) -> None:
+    work.later(
         """
         update engineer set last_lat = $2, last_lng = $3, last_accuracy_m = $4, last_position_at = $5, last_seen_at = $6
         where org_id = callout_org() and id = $1 and (last_position_at is null or last_position_at <= $5)
@@ -281,95 +309,6 @@ async def _store_position(work: Work, engineer_id: UUID, event: Happened) -> Non
         event.corrected_at,
         event.received_at,
     )
-
-
-# Rows travel as one JSON text and are taken apart by PostgreSQL: encoding a hundred rows of two dozen typed arrays costs
-# the driver ten times as much as msgspec needs for the text.
-EVENT_COLUMNS = {
-    "id": "uuid",
-    "visit_id": "uuid",
-    "order_id": "uuid",
-    "asset_id": "uuid",
-    "engineer_id": "uuid",
-    "actor_id": "uuid",
-    "device_id": "uuid",
-    "kind": "text",
-    "device_time": "timestamptz",
-    "monotonic_ms": "bigint",
-    "boot_id": "text",
-    "received_at": "timestamptz",
-    "corrected_at": "timestamptz",
-    "clock_offset_ms": "bigint",
-    "lat": "float8",
-    "lng": "float8",
-    "accuracy_m": "float8",
-    "provider": "text",
-    "mock": "bool",
-    "duration_s": "float8",
-    "device_sequence": "bigint",
-    "schema_version": "int",
-    "source": "text",
-    "geofence": "text",
-    "geofence_distance_m": "float8",
-    "flags": "text[]",
-    "data": "jsonb",
-}
-INSERT_EVENTS = (
-    f"insert into visit_event ({', '.join(EVENT_COLUMNS)}) select * from json_to_recordset($1::text::json) "
-    f"as t({', '.join(f'{name} {type_}' for name, type_ in EVENT_COLUMNS.items())})"
-)
-
-UPDATE_VISITS = """
-update visit v set state = t.state, ended_at = t.ended_at, accepted_at = t.accepted_at,
-    travelling_at = t.travelling_at, arrived_at = t.arrived_at, first_on_site_at = t.first_on_site_at,
-    signed_at = t.signed_at, completed_at = t.completed_at, could_not_complete_at = t.could_not_complete_at,
-    left_at = t.left_at, outcome = t.outcome, outcome_at = t.outcome_at, outcome_event_id = t.outcome_event_id,
-    revision = v.revision + 1
-from json_to_recordset($1::text::json) as t(
-    id uuid, state text, ended_at timestamptz, accepted_at timestamptz, travelling_at timestamptz,
-    arrived_at timestamptz, first_on_site_at timestamptz, signed_at timestamptz, completed_at timestamptz,
-    could_not_complete_at timestamptz, left_at timestamptz, outcome text, outcome_at timestamptz, outcome_event_id uuid)
-where v.org_id = callout_org() and v.id = t.id
-"""
-
-
-def _event_row(
-    event: Happened,
-    visit: LockedVisit,
-    reporter: Reporter,
-    geofence: str,
-    distance_m: float | None,
-    flags: tuple[str, ...],
-) -> dict[str, Any]:
-    return {
-        "id": event.id,
-        "visit_id": visit.id,
-        "order_id": visit.order_id,
-        "asset_id": visit.asset_id,
-        "engineer_id": reporter.engineer_id,
-        "actor_id": reporter.user_id if event.source == "phone" else None,
-        "device_id": reporter.device_id,
-        "kind": event.kind.value,
-        "device_time": event.device_time,
-        "monotonic_ms": event.monotonic_ms,
-        "boot_id": event.boot_id,
-        "received_at": event.received_at,
-        "corrected_at": event.corrected_at,
-        "clock_offset_ms": event.clock_offset_ms,
-        "lat": event.lat,
-        "lng": event.lng,
-        "accuracy_m": event.accuracy_m,
-        "provider": event.provider,
-        "mock": event.mock,
-        "duration_s": event.duration_s,
-        "device_sequence": event.sequence,
-        "schema_version": event.schema_version,
-        "source": event.source,
-        "geofence": geofence,
-        "geofence_distance_m": distance_m,
-        "flags": flags,
-        "data": event.data,
-    }
 
 
 def _point(lat: float | None, lng: float | None) -> Point | None:

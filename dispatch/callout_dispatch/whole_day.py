@@ -87,7 +87,8 @@ async def dispatch_day(
     if not waiting:
         return DayResult(considered=0, assigned=[], unassigned=[])
     window = Window(start=start, end=end, load_start=day_start, load_end=day_end)
-    roster = await load_roster(work, window)
+    parts = {code for order in waiting.values() for code in order.parts}
+    roster = await load_roster(work, window, parts=parts)
     recorded = min(CANDIDATES_MAX, max(RECORDED_MIN, RECORDED_MAX // len(waiting)))
 
     visits: list[NewVisit] = []

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from callout_contracts.commands import Answer
 from callout_graphql.sight import Sight, sight_of
 from callout_people.principals import Principal, Right
 from callout_people.sessions import authenticate
@@ -66,12 +67,17 @@ class Context:
         locale: str | None = None,
         request_id: str = "",
         base_url: str = "",
+        app_version: str | None = None,
     ) -> None:
         self.services = services
         self.principal = principal
         self.asked_locale = locale
         self.request_id = request_id or str(new_id())
         self.base_url = services.base_url or base_url
+        self.app_version = app_version
+        """What the request's `X-App-Version` says."""
+        self.row_answers: list[Answer] = []
+        """What became of the rows that this request has pushed."""
         self._sight: asyncio.Future[Sight] | None = None
 
     @property

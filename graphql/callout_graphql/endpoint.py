@@ -58,7 +58,14 @@ class CalloutGraphQL(Controller):
 async def _answer(request: AnyRequest, *, by_get: bool) -> Response[bytes]:
     services, running = Services.of(request.app.state), _engine(request.app.state)
     locale = pick_locale(request.headers.get("accept-language"))
-    context = Context(services, None, locale=locale, request_id=request_id_now(), base_url=_origin(request))
+    context = Context(
+        services,
+        None,
+        locale=locale,
+        request_id=request_id_now(),
+        base_url=_origin(request),
+        app_version=request.headers.get("x-app-version"),
+    )
     media_type = PLAIN_JSON
     try:
         media_type = answer_type(request.headers.get("accept"))

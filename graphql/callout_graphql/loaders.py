@@ -8,13 +8,17 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from callout_dispatch import reading as dispatch
+from callout_dispatch.crew import crew_by_visit_ids
 from callout_graphql.context import Context
 from callout_graphql.sight import visits_in_sight
+from callout_graphql.types_attachments import Attachment
+from callout_graphql.types_content import Article, Form
 from callout_graphql.types_desk import (
     Asset,
     Contact,
     Customer,
     ExternalReference,
+    OrderPart,
     Part,
     Signature,
     Site,
@@ -23,10 +27,15 @@ from callout_graphql.types_desk import (
     WorkOrder,
 )
 from callout_graphql.types_dispatch import DispatchDecision, Engineer, OnSiteEvent, Visit
-from callout_graphql.types_sync import Organisation
+from callout_graphql.types_sync import DeviceCopy, DeviceProgress, Organisation
 from callout_orders import reading as desk
+from callout_orders.articles import articles_by_ids
+from callout_orders.forms import forms_by_ids
+from callout_orders.order_parts import parts_by_order_ids
 from callout_people import organisations
 from callout_store.work import Work
+from callout_sync.attachments import attachments_by_visit_ids
+from callout_sync.device_figures import copies_by_device_ids, progress_by_device_ids
 
 V = TypeVar("V")
 BATCH_MAX = 1000
@@ -71,7 +80,14 @@ class Loaders:
         self.references_of_order: DataLoader[UUID, list[ExternalReference]] = self._by(
             desk.external_references_by_order_ids
         )
+        self.parts_of_order: DataLoader[UUID, list[OrderPart]] = self._by(parts_by_order_ids)
+        self.articles: DataLoader[UUID, Article | None] = self._by(articles_by_ids)
+        self.forms: DataLoader[UUID, Form | None] = self._by(forms_by_ids)
+        self.progress_of_device: DataLoader[UUID, DeviceProgress | None] = self._by(progress_by_device_ids)
+        self.copy_of_device: DataLoader[UUID, DeviceCopy | None] = self._by(copies_by_device_ids)
         self.signatures_of_visit: DataLoader[UUID, list[Signature]] = self._by(desk.signatures_by_visit_ids)
+        self.attachments_of_visit: DataLoader[UUID, list[Attachment]] = self._by(attachments_by_visit_ids)
+        self.crew_of_visit: DataLoader[UUID, list[Engineer]] = self._by(crew_by_visit_ids)
         self.events_of_visit: DataLoader[UUID, list[OnSiteEvent]] = self._by(dispatch.events_by_visit_ids)
         self.skills_of_engineer: DataLoader[UUID, list[SkillLevel]] = self._by(
             dispatch.skills_by_engineer_ids

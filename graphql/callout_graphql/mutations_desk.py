@@ -8,6 +8,7 @@ import strawberry
 
 from callout_dispatch import assign
 from callout_graphql.edges import Info
+from callout_graphql.inputs import PartNeed
 from callout_graphql.types_desk import (
     Asset,
     Contact,
@@ -107,6 +108,7 @@ class CreateWorkOrder:
     skills: list[SkillNeed] = strawberry.field(default_factory=list)
     duration_minutes: int = 60
     references: list[Reference] = strawberry.field(default_factory=list)
+    parts: list[PartNeed] = strawberry.field(default_factory=list)
     reported_at: datetime | None = None
 
 
@@ -171,6 +173,7 @@ class DeskMutations:
             **vars(input),
             "skills": skills,
             "references": tuple((r.system, r.reference) for r in input.references),
+            "parts": tuple((need.code, need.quantity) for need in input.parts),
         }
         made = await info.context.run(lambda work: intake.create_order(work, intake.NewOrder(**values)))
         return await _order(info, made.id)

@@ -8,11 +8,12 @@ import msgspec
 import strawberry
 
 from callout_contracts.commands import PushEnvelope
-from callout_dispatch import assign, engineers
+from callout_dispatch import assign, crew, engineers
 from callout_graphql.edges import Info
+from callout_graphql.inputs import PartNeed, needs_by_code
 from callout_graphql.mutations_desk import there
-from callout_graphql.queries import PartNeed
 from callout_graphql.reading import sign_off_summary
+from callout_graphql.scalars import JSON
 from callout_graphql.sight import visits_in_sight
 from callout_graphql.types_dispatch import DayResult, Engineer, Visit
 from callout_graphql.types_sync import (
@@ -29,7 +30,8 @@ from callout_store import outbox
 from callout_store.errors import BadField, NotAllowed, NotFound
 from callout_store.work import Work
 from callout_sync import devices, quarantine
-from callout_sync.push import push, retry
+from callout_sync.again import force, retry
+from callout_sync.push import push
 
 SIGN_OFF_PATH = "/s"
 
@@ -51,22 +53,26 @@ class DispatchMutations:
         """Hand in a batch of commands. Sending the same batch again is harmless: each command is applied once."""
         context = info.context
         who, db = context.who, context.services.db
-        received_at = db.clock.now()
         pushed = await push(
             db,
             org_id=who.org_id,
             actor=context.actor,
             envelope=_envelope(input),
         )
-        return PushResult(answers=cast(list[CommandAnswer], pushed.answers), server_time=received_at)
+        return PushResult(
+            answers=cast(list[CommandAnswer], pushed.answers),
+            server_time=pushed.received_at,
+            stamp=pushed.stamp,
+            wipe=pushed.wipe,
+        )
 
     @strawberry.mutation
     async def dispatch_work_order(
         self, info: Info, order_id: UUID, parts: list[PartNeed] | None = None
     ) -> Visit:
-        """Give an order to the best engineer, and tell them."""
-        needs = {need.code: need.quantity for need in parts or ()}
-        id_ = await info.context.run(lambda work: assign.dispatch_order(work, order_id, parts=needs or None))
+        """Give an order to the best engineer, and tell them. Without `parts`: those the order needs."""
+        needs = needs_by_code(parts)
+        id_ = await info.context.run(lambda work: assign.dispatch_order(work, order_id, parts=needs))
         return await _visit(info, id_)
 
     @strawberry.mutation
@@ -131,6 +137,23 @@ class DispatchMutations:
         """Call a visit off; its order waits to be planned again."""
         await info.context.run(lambda work: assign.cancel_visit(work, id, reason, revision))
         return await _visit(info, id)
+
+    @strawberry.mutation
+    async def set_visit_crew(
+        self, info: Info, id: UUID, engineer_ids: list[UUID], revision: int | None = None
+    ) -> Visit:
+        """Let exactly these engineers work on a visit beside its own: it comes to their phones, or leaves them."""
+        await info.context.run(lambda work: crew.set_crew(work, id, engineer_ids, revision))
+        return await _visit(info, id)
+
+    @strawberry.mutation
+    async def set_engineer_territory(
+        self, info: Info, engineer_id: UUID, territory_id: UUID | None = None
+    ) -> Engineer:
+        """Let an engineer work in a territory, or in none: the articles on the phone follow."""
+        await info.context.run(lambda work: crew.set_territory(work, engineer_id, territory_id))
+        info.context.loaders.forget()
+        return there(await info.context.loaders.engineers.load(engineer_id), "engineer")
 
     @strawberry.mutation
     async def dispatch_day(
@@ -213,8 +236,26 @@ class DispatchMutations:
         return there(await info.context.loaders.engineers.load(engineer_id), "engineer")
 
     @strawberry.mutation
+    async def quarantine_mend(self, info: Info, id: UUID, body: JSON) -> bool:
+        """Store what a quarantined command should have been, whole and with the same id; the next retry runs it. What
+        the phone sent stays as it came."""
+        await info.context.run(lambda work: quarantine.mend(work, id=id, body=body))
+        return True
+
+    @strawberry.mutation
+    async def force_held(self, info: Info, device_id: UUID) -> int:
+        """Apply what waits for an earlier command of this phone at once, without it; answers how many were."""
+        return await force(
+            info.context.services.db,
+            org_id=info.context.org_id,
+            device_id=device_id,
+            actor=info.context.actor,
+            everything=True,
+        )
+
+    @strawberry.mutation
     async def quarantine_retry(self, info: Info, id: UUID) -> CommandAnswer:
-        """Run a quarantined command again, on behalf of the phone that sent it."""
+        """Run a quarantined command again, mended or as it came, on behalf of the phone that sent it."""
         who = info.context.who
         answer = await retry(
             info.context.services.db, org_id=who.org_id, entry_id=id, actor=info.context.actor
@@ -243,6 +284,11 @@ def _envelope(given: PushInput) -> PushEnvelope:
                 "monotonicMs": given.monotonic_ms,
                 "bootId": given.boot_id,
                 "appVersion": given.app_version,
+                "schemaVersion": given.schema_version,
+                "oldestPending": given.oldest_pending,
+                "pending": given.pending,
+                "storageUsedBytes": given.storage_used_bytes,
+                "storageFreeBytes": given.storage_free_bytes,
             },
             PushEnvelope,
         )

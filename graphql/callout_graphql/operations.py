@@ -1,22 +1,35 @@
 """The operations of our own clients: the phone, the dispatcher's screen. Exported for authors of other clients."""
 
+from callout_graphql.operations_content import CONTENT, PHONES
 from callout_graphql.operations_desk import (
     CREATE_WORK_ORDER,
     DISPATCH,
+    HELD,
     PROPOSE_ENGINEERS,
     QUARANTINE,
     SIGN_OFF_LINK,
 )
+from callout_graphql.operations_devices import DEVICES, WIPE
+from callout_graphql.operations_edits import CONFLICTS, EDIT_RECORD
 
 PULL = """
-query Pull($cursor: String, $limit: Int! = 500) {
-  pull(cursor: $cursor, limit: $limit) {
+query Pull($cursor: String, $limit: Int! = 500, $schemaVersion: Int! = 1, $pending: Int, $holdLeaves: Boolean! = false) {
+  pull(
+    cursor: $cursor
+    limit: $limit
+    schemaVersion: $schemaVersion
+    pending: $pending
+    holdLeaves: $holdLeaves
+  ) {
     cursor
     more
     epoch
     serverTime
     total
     documents
+    stamp
+    wipe
+    budgetWarning
   }
 }
 """
@@ -25,6 +38,8 @@ PUSH = """
 mutation Push($input: PushInput!) {
   push(input: $input) {
     serverTime
+    stamp
+    wipe
     answers {
       index
       id
@@ -227,6 +242,15 @@ query OrderDetail($id: UUID, $number: String, $system: String, $reference: Strin
       model
       name
     }
+    parts {
+      quantity
+      part {
+        id
+        code
+        name
+        unit
+      }
+    }
     references {
       system
       reference
@@ -302,7 +326,14 @@ OPERATIONS: dict[str, str] = {
     "propose_engineers": PROPOSE_ENGINEERS,
     "create_work_order": CREATE_WORK_ORDER,
     "dispatch": DISPATCH,
+    "conflicts": CONFLICTS,
+    "content": CONTENT,
+    "edit_record": EDIT_RECORD,
+    "phones": PHONES,
+    "devices": DEVICES,
+    "wipe": WIPE,
     "sign_off_link": SIGN_OFF_LINK,
     "quarantine": QUARANTINE,
+    "held": HELD,
 }
 """By the name of their file."""

@@ -137,13 +137,30 @@ mutation CreateSignOffLink($visitId: UUID!, $locale: String) {
 """
 
 QUARANTINE = """
-query Quarantined($state: String = "open", $first: Int! = 50, $after: String) {
-  quarantined(state: $state, first: $first, after: $after) {
+query Quarantined(
+  $state: String = "open"
+  $deviceId: UUID
+  $visitId: UUID
+  $category: String
+  $code: String
+  $first: Int! = 50
+  $after: String
+) {
+  quarantined(
+    state: $state
+    deviceId: $deviceId
+    visitId: $visitId
+    category: $category
+    code: $code
+    first: $first
+    after: $after
+  ) {
     endCursor
     hasMore
     nodes {
       id
       commandId
+      deviceId
       deviceName
       userName
       visitId
@@ -155,8 +172,14 @@ query Quarantined($state: String = "open", $first: Int! = 50, $after: String) {
       receivedAt
       state
       note
+      mendedBody
+      mendedAt
     }
   }
+}
+
+mutation QuarantineMend($id: UUID!, $body: JSON!) {
+  quarantineMend(id: $id, body: $body)
 }
 
 mutation QuarantineRetry($id: UUID!) {
@@ -170,5 +193,31 @@ mutation QuarantineRetry($id: UUID!) {
 
 mutation QuarantineDismiss($id: UUID!, $note: String!) {
   quarantineDismiss(id: $id, note: $note)
+}
+"""
+
+HELD = """
+query HeldCommands($state: String = "held", $deviceId: UUID, $first: Int! = 50, $after: String) {
+  heldCommands(state: $state, deviceId: $deviceId, first: $first, after: $after) {
+    endCursor
+    hasMore
+    nodes {
+      id
+      deviceId
+      deviceName
+      userName
+      visitId
+      sequence
+      body
+      receivedAt
+      forceAt
+      state
+      settledAt
+    }
+  }
+}
+
+mutation ForceHeld($deviceId: UUID!) {
+  forceHeld(deviceId: $deviceId)
 }
 """

@@ -11,7 +11,12 @@ from callout_dispatch import reading as dispatch
 from callout_graphql import sight as sights
 from callout_graphql.connections import PAGE_DEFAULT, Connection, connection, cursor_id, cut, page_size
 from callout_graphql.edges import Info
+from callout_graphql.inputs import PartNeed, needs_by_code
+from callout_graphql.queries_content import ContentQueries
+from callout_graphql.queries_edits import EditQueries
+from callout_graphql.queries_sync import SyncQueries
 from callout_graphql.reading import dead_letters
+from callout_graphql.types_attachments import Attachment
 from callout_graphql.types_desk import Customer, Part, Site, WorkOrder
 from callout_graphql.types_dispatch import (
     Board,
@@ -21,12 +26,22 @@ from callout_graphql.types_dispatch import (
     Visit,
     pick_result,
 )
-from callout_graphql.types_sync import DeadLetter, Device, PullPage, Quarantined, User, Viewer
+from callout_graphql.types_sync import (
+    DeadLetter,
+    Device,
+    HeldCommand,
+    PullPage,
+    Quarantined,
+    User,
+    Viewer,
+)
 from callout_orders import reading as desk
 from callout_people import users
 from callout_people.principals import Role
 from callout_store.errors import BadField
-from callout_sync import devices, quarantine
+from callout_store.work import Work
+from callout_sync import devices, holds, quarantine
+from callout_sync.pull import PullPage as Pulled
 from callout_sync.pull import pull
 
 
@@ -54,16 +69,8 @@ class VisitFilter:
     end: datetime | None = None
 
 
-@strawberry.input
-class PartNeed:
-    """Parts that the work will need, by the part's code."""
-
-    code: str
-    quantity: int
-
-
 @strawberry.type
-class Query:
+class Query(ContentQueries, EditQueries, SyncQueries):
     """What may be asked."""
 
     @strawberry.field
@@ -79,11 +86,35 @@ class Query:
         )
 
     @strawberry.field
-    async def pull(self, info: Info, cursor: str | None = None, limit: int = 500) -> PullPage:
-        """The next page of what this device should hold; `limit` is 1 to 2,000."""
+    async def pull(
+        self,
+        info: Info,
+        cursor: str | None = None,
+        limit: int = 500,
+        schema_version: int = 1,
+        pending: int | None = None,
+        hold_leaves: bool = False,
+    ) -> PullPage:
+        """The next page of what this device should hold; `limit` is 1 to 2,000.
+
+        `schemaVersion` is what the app understands; it is sent nothing else, and all of it once it has learnt it.
+        `pending`: how much it has not sent yet. With `holdLeaves` no deletes are sent; the next pull without it sends them.
+        """
+        context = info.context
+
         # Tried again after a deadlock: it notes that the phone was seen, in a row that dispatchers lock too.
-        page = await info.context.run(lambda work: pull(work, cursor=cursor, limit=limit))
-        return cast(PullPage, page)
+        async def act(work: Work) -> Pulled:
+            return await pull(
+                work,
+                cursor=cursor,
+                limit=limit,
+                schema_version=schema_version,
+                pending=pending,
+                hold_leaves=hold_leaves,
+                app_version=context.app_version,
+            )
+
+        return cast(PullPage, await context.run(act))
 
     @strawberry.field
     async def order(
@@ -173,6 +204,16 @@ class Query:
             return cut(await dispatch.visits_by_ids(work, ids), size)
 
     @strawberry.field
+    async def attachments(self, info: Info, visit_id: UUID) -> list[Attachment]:
+        """The pictures of one visit, the oldest first; none where the caller may not see the visit."""
+        context = info.context
+        sight = await context.sight()
+        async with context.work() as work:
+            if visit_id not in await sights.visits_in_sight(work, sight, [visit_id]):
+                return []
+        return await context.loaders.attachments_of_visit.load(visit_id)
+
+    @strawberry.field
     async def board(
         self, info: Info, start: datetime, end: datetime, first: int = PAGE_DEFAULT, after: str | None = None
     ) -> Board:
@@ -191,10 +232,9 @@ class Query:
     async def propose_engineers(
         self, info: Info, order_id: UUID, parts: list[PartNeed] | None = None, first: int = 20
     ) -> PickResult:
-        """Who should go, who else could, and why not each of the others."""
-        needs = {need.code: need.quantity for need in parts or ()}
+        """Who should go, who else could, and why not each of the others. Without `parts`: those the order needs."""
         async with info.context.work() as work:
-            proposal = await assign.propose(work, order_id, parts=needs or None)
+            proposal = await assign.propose(work, order_id, parts=needs_by_code(parts))
         return pick_result(proposal, info.context, page_size(first))
 
     @strawberry.field
@@ -268,14 +308,22 @@ class Query:
         info: Info,
         user_id: UUID | None = None,
         revoked: bool | None = None,
+        stale_before: datetime | None = None,
+        sort: devices.Sort = devices.Sort.NEWEST,
         first: int = PAGE_DEFAULT,
         after: str | None = None,
     ) -> Connection[Device]:
-        """Phones, newest first."""
+        """Phones; `staleBefore`: not heard of since then, or never."""
         async with info.context.work() as work:
             return connection(
                 await devices.devices_page(
-                    work, user_id=user_id, revoked=revoked, after=after, limit=page_size(first)
+                    work,
+                    user_id=user_id,
+                    revoked=revoked,
+                    stale_before=stale_before,
+                    sort=sort,
+                    after=after,
+                    limit=page_size(first),
                 )
             )
 
@@ -284,18 +332,43 @@ class Query:
         self,
         info: Info,
         state: str | None = "open",
+        device_id: UUID | None = None,
+        visit_id: UUID | None = None,
+        category: str | None = None,
+        code: str | None = None,
         first: int = PAGE_DEFAULT,
         after: str | None = None,
     ) -> Connection[Quarantined]:
-        """Commands that a person must look at, newest first. `state`: open, applied, dismissed, or null for all."""
+        """Commands that a person must look at, newest first. `state`: open, applied, dismissed, or null for all;
+        `category`: quarantined or conflict."""
         async with info.context.work() as work:
-            rows = await quarantine.page(work, state=state, after=cursor_id(after), limit=page_size(first))
-        # The service tells no more than the rows: a full page may have been the last one.
-        return Connection(
-            nodes=cast(Any, rows),
-            end_cursor=str(rows[-1].id) if rows else None,
-            has_more=len(rows) == first,
-        )
+            rows = await quarantine.page(
+                work,
+                state=state,
+                device_id=device_id,
+                visit_id=visit_id,
+                category=category,
+                code=code,
+                after=cursor_id(after),
+                limit=page_size(first) + 1,
+            )
+        return cut(rows, first)
+
+    @strawberry.field
+    async def held_commands(
+        self,
+        info: Info,
+        state: str | None = "held",
+        device_id: UUID | None = None,
+        first: int = PAGE_DEFAULT,
+        after: str | None = None,
+    ) -> Connection[HeldCommand]:
+        """Commands that wait for an earlier one of their phone. `state`: held, applied, forced, or null for all."""
+        async with info.context.work() as work:
+            rows = await holds.page(
+                work, state=state, device_id=device_id, after=cursor_id(after), limit=page_size(first) + 1
+            )
+        return cut(rows, first)
 
     @strawberry.field
     async def dead_letters(self, info: Info, first: int = PAGE_DEFAULT) -> list[DeadLetter]:

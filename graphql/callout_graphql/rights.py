@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
 
+from callout_contracts.rows import COLUMNS, COMMAND, collection_name
 from callout_graphql.context import Context
 from callout_people.principals import RIGHTS, Right, Role
 from callout_store.errors import NotAllowed
@@ -24,6 +25,7 @@ FIELDS: Final[dict[str, Right | frozenset[Role]]] = {
     "Query.orders": IN_SIGHT,
     "Query.visit": IN_SIGHT,
     "Query.visits": IN_SIGHT,
+    "Query.attachments": IN_SIGHT,
     "Query.board": Right.BOARD_READ,
     "Query.proposeEngineers": Right.VISITS_ASSIGN,
     "Query.engineer": Right.ENGINEERS_READ,
@@ -32,9 +34,14 @@ FIELDS: Final[dict[str, Right | frozenset[Role]]] = {
     "Query.customer": Right.CUSTOMERS_READ,
     "Query.site": Right.CUSTOMERS_READ,
     "Query.parts": STAFF,
+    "Query.articles": STAFF,
+    "Query.forms": STAFF,
     "Query.users": Right.USERS_READ,
     "Query.devices": Right.DEVICES_READ,
+    "Query.explain": Right.DEVICES_READ,
     "Query.quarantined": Right.VISITS_READ,
+    "Query.heldCommands": Right.VISITS_READ,
+    "Query.conflicts": Right.VISITS_READ,
     "Query.deadLetters": Right.ORGANISATION_MANAGE,
     "Mutation.push": Right.SYNC,
     "Mutation.createCustomer": Right.CUSTOMERS_MANAGE,
@@ -43,6 +50,12 @@ FIELDS: Final[dict[str, Right | frozenset[Role]]] = {
     "Mutation.createAsset": Right.CUSTOMERS_MANAGE,
     "Mutation.createPart": Right.STOCK_MANAGE,
     "Mutation.createWorkOrder": Right.ORDERS_MANAGE,
+    "Mutation.setOrderParts": Right.ORDERS_MANAGE,
+    "Mutation.saveArticle": Right.ORDERS_MANAGE,
+    "Mutation.retireArticle": Right.ORDERS_MANAGE,
+    "Mutation.saveForm": Right.ORDERS_MANAGE,
+    "Mutation.retireForm": Right.ORDERS_MANAGE,
+    "Mutation.configurePhones": Right.ORGANISATION_MANAGE,
     "Mutation.cancelWorkOrder": Right.ORDERS_MANAGE,
     "Mutation.closeWorkOrder": Right.ORDERS_MANAGE,
     "Mutation.changePriority": Right.ORDERS_MANAGE,
@@ -51,22 +64,39 @@ FIELDS: Final[dict[str, Right | frozenset[Role]]] = {
     "Mutation.reassignVisit": Right.VISITS_ASSIGN,
     "Mutation.moveVisit": Right.VISITS_ASSIGN,
     "Mutation.dispatchVisit": Right.VISITS_ASSIGN,
+    "Mutation.setVisitCrew": Right.VISITS_ASSIGN,
+    "Mutation.setEngineerTerritory": Right.ENGINEERS_MANAGE,
     "Mutation.cancelVisit": Right.VISITS_ASSIGN,
     "Mutation.dispatchDay": Right.VISITS_ASSIGN,
     "Mutation.createSignOffLink": Right.SIGN_OFF_LINK,
     "Mutation.createEnrolmentCode": Right.DEVICES_ENROL,
     "Mutation.revokeDevice": Right.DEVICES_REVOKE,
+    "Mutation.wipeDevice": Right.DEVICES_REVOKE,
+    "Mutation.cancelWipe": Right.DEVICES_REVOKE,
+    "Mutation.confirmWipe": Right.SYNC,
     "Mutation.setAbsence": Right.ENGINEERS_MANAGE,
+    "Mutation.forceHeld": Right.QUARANTINE_SETTLE,
+    "Mutation.quarantineMend": Right.QUARANTINE_SETTLE,
     "Mutation.quarantineRetry": Right.QUARANTINE_SETTLE,
     "Mutation.quarantineDismiss": Right.QUARANTINE_SETTLE,
+    "Mutation.editRecord": Right.CUSTOMERS_MANAGE,
+    "Mutation.settleConflict": Right.QUARANTINE_SETTLE,
     "Mutation.replayDeadLetters": Right.ORGANISATION_MANAGE,
     "Subscription.changed": STAFF,
     # Below the roots: what is not for everybody who may see the row it stands in.
     "WorkOrder.decisions": Right.VISITS_READ,
+    "WorkOrder.parts": STAFF,
+    "Attachment.takenAt": STAFF,
+    "Attachment.lat": STAFF,
+    "Attachment.lng": STAFF,
     "WorkOrder.timeline": Right.ORDERS_READ,
     "Visit.events": STAFF,
+    "Visit.crew": STAFF,
+    "Visit.engineerNote": STAFF,
     "Customer.contacts": Right.CUSTOMERS_READ,
     "Site.assets": STAFF,
+    "Site.accessNote": STAFF,
+    "Asset.note": STAFF,
     "Engineer.home": Right.ENGINEERS_READ,
     "Engineer.position": Right.ENGINEERS_READ,
     "Engineer.stock": STAFF,
@@ -74,6 +104,17 @@ FIELDS: Final[dict[str, Right | frozenset[Role]]] = {
     "Engineer.lastSeenAt": STAFF,
     "Engineer.online": STAFF,
 }
+
+for _name in (collection_name(entity) for entity in COLUMNS):
+    _upper = _name[0].upper() + _name[1:]
+    FIELDS[f"Query.pull{_upper}"] = Right.SYNC
+    FIELDS[f"Mutation.push{_upper}"] = Right.SYNC
+    FIELDS[f"Subscription.stream{_upper}"] = Right.SYNC
+FIELDS[f"Mutation.push{COMMAND.capitalize()}"] = Right.SYNC
+FIELDS["Mutation.pushAnswers"] = Right.SYNC
+
+CONFIRM_WIPE: Final = "Mutation.confirmWipe"
+"""All that is left to a stolen phone."""
 
 Resolver = Callable[..., Any]
 
@@ -98,9 +139,11 @@ def guard_fields(schema: GraphQLSchema) -> None:
 
 
 def may(context: Context, name: str, rule: Right | frozenset[Role]) -> None:
-    """Refuse unless the caller's role is among those of the rule."""
+    """Refuse unless the caller's role is among those of the rule, and their phone is not one that was stolen."""
     roles = RIGHTS[rule] if isinstance(rule, Right) else rule
     who = context.who
+    if name != CONFIRM_WIPE:
+        who.refuse_wiped()
     if who.role not in roles:
         raise NotAllowed(role=who.role.value, what=rule.value if isinstance(rule, Right) else name)
 

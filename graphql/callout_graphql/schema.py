@@ -10,17 +10,33 @@ from strawberry.schema.config import StrawberryConfig
 
 from callout_graphql.execution import TIMEOUT_S, Engine
 from callout_graphql.guard import Limits
+from callout_graphql.mutations_content import ContentMutations
 from callout_graphql.mutations_desk import DeskMutations
+from callout_graphql.mutations_devices import DeviceMutations
 from callout_graphql.mutations_dispatch import DispatchMutations
+from callout_graphql.mutations_edits import EditMutations
 from callout_graphql.queries import Query
 from callout_graphql.rights import guard_fields
+from callout_graphql.rxdb import RxdbMutations, RxdbQueries, RxdbStreams
 from callout_graphql.scalars import SCALARS
 from callout_graphql.subscriptions import Subscription
 
 
 @strawberry.type
-class Mutation(DeskMutations, DispatchMutations):
+class Mutation(
+    DeskMutations, ContentMutations, DeviceMutations, DispatchMutations, EditMutations, RxdbMutations
+):
     """What may be changed."""
+
+
+@strawberry.type(name="Query")
+class Queries(Query, RxdbQueries):
+    """What may be asked."""
+
+
+@strawberry.type(name="Subscription")
+class Subscriptions(Subscription, RxdbStreams):
+    """What may be listened to."""
 
 
 def describe(schema: GraphQLSchema) -> None:
@@ -42,9 +58,9 @@ def describe(schema: GraphQLSchema) -> None:
 def schema() -> strawberry.Schema:
     """The schema with the rights of its fields in place."""
     built = strawberry.Schema(
-        query=Query,
+        query=Queries,
         mutation=Mutation,
-        subscription=Subscription,
+        subscription=Subscriptions,
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
         # The engine masks by itself; this stands for whoever runs the schema without it.
         extensions=[lambda: MaskErrors()],

@@ -1,7 +1,7 @@
 """What of an organisation a caller may see, where it is not all of it.
 
 An engineer sees the visits that lie in the scope of their phone, and those visits' orders; a customer's contact sees
-the orders of that customer. Which visits a phone holds is `callout_sync.scope`'s rule, used here and not repeated.
+the orders of that customer. Which visits a phone holds is `callout_sync.scope_rules`, used here and not repeated.
 """
 
 from collections.abc import Collection
@@ -12,7 +12,7 @@ import msgspec
 from callout_people.principals import Principal, Right, Role
 from callout_store.errors import LimitExceeded
 from callout_store.work import Work
-from callout_sync.scope import VISIBLE_VISIT
+from callout_sync.scope_rules import VISIBLE_VISIT, works_on
 
 PAGE_MAX = 200
 
@@ -49,7 +49,7 @@ async def orders_in_sight(work: Work, sight: Sight, order_ids: Collection[UUID])
         select o.id from work_order o
         where o.org_id = callout_org() and o.id = any($1) and (o.customer_id = any($2) or exists (
             select 1 from visit v
-            where v.org_id = o.org_id and v.order_id = o.id and v.engineer_id = $3 and {VISIBLE_VISIT}))
+            where v.org_id = o.org_id and v.order_id = o.id and {works_on("$3")} and {VISIBLE_VISIT}))
         """,
         list(order_ids),
         list(sight.customer_ids),
@@ -66,7 +66,7 @@ async def visits_in_sight(work: Work, sight: Sight, visit_ids: Collection[UUID])
         f"""
         select v.id from visit v join work_order o on o.org_id = v.org_id and o.id = v.order_id
         where v.org_id = callout_org() and v.id = any($1)
-          and (o.customer_id = any($2) or (v.engineer_id = $3 and {VISIBLE_VISIT}))
+          and (o.customer_id = any($2) or ({works_on("$3")} and {VISIBLE_VISIT}))
         """,
         list(visit_ids),
         list(sight.customer_ids),
@@ -86,7 +86,7 @@ async def order_ids_in_sight(
         where o.org_id = callout_org() and ($4::uuid is null or o.id < $4)
           and ($5::text[] = '{{}}' or o.state = any($5)) and (o.customer_id = any($1) or exists (
             select 1 from visit v
-            where v.org_id = o.org_id and v.order_id = o.id and v.engineer_id = $2 and {VISIBLE_VISIT}))
+            where v.org_id = o.org_id and v.order_id = o.id and {works_on("$2")} and {VISIBLE_VISIT}))
         order by o.id desc limit $3
         """,
         list(sight.customer_ids),
@@ -107,7 +107,7 @@ async def visit_ids_in_sight(
         f"""
         select v.id from visit v join work_order o on o.org_id = v.org_id and o.id = v.order_id
         where v.org_id = callout_org() and ($4::uuid is null or v.id < $4)
-          and (o.customer_id = any($1) or (v.engineer_id = $2 and {VISIBLE_VISIT}))
+          and (o.customer_id = any($1) or ({works_on("$2")} and {VISIBLE_VISIT}))
         order by v.id desc limit $3
         """,
         list(sight.customer_ids),

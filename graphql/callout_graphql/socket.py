@@ -170,7 +170,10 @@ class _Session:
             except (msgspec.MsgspecError, RecursionError, ValueError):
                 raise _Close(4400, "Invalid connection_init payload") from None
             if isinstance(given, dict):
-                header = given.get("Authorization") or given.get("authorization") or header
+                # RxDB sends `{headers: {…}}`.
+                for named in (given, given.get("headers")):
+                    if isinstance(named, dict):
+                        header = named.get("Authorization") or named.get("authorization") or header
         if header:
             try:
                 principal = await identify(self.services, str(header))

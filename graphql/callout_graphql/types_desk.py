@@ -38,6 +38,7 @@ class Contact:
     phone: str | None
     email: str | None
     locale: str
+    revision: int
 
 
 @strawberry.type
@@ -51,6 +52,7 @@ class Site:
     lat: float | None
     lng: float | None
     geofence_radius_m: int
+    access_note: str
     revision: int
 
     customer: Customer | None = edge("customers", "customer_id", "Whose place it is.")
@@ -67,6 +69,8 @@ class Asset:
     serial: str
     model: str
     name: str
+    note: str
+    revision: int
 
     site: Site | None = edge("sites", "site_id", "Where it stands.")
 
@@ -79,6 +83,16 @@ class Part:
     code: str
     name: str
     unit: str
+
+
+@strawberry.type
+class OrderPart:
+    """So many of a part will be needed for an order."""
+
+    part_id: UUID
+    quantity: int
+
+    part: Part | None = edge("parts", "part_id", "The part.")
 
 
 @strawberry.type
@@ -187,6 +201,8 @@ class WorkOrder:
     contact: Contact | None = edge("contacts", "contact_id", "Whom to ask for.")
 
     asset: Asset | None = edge("assets", "asset_id", "The machine.")
+
+    parts: list[OrderPart] = edge("parts_of_order", "id", "Parts that the work is said to need.")
 
     references: list[ExternalReference] = edge(
         "references_of_order", "id", "Ids of this order in other systems."

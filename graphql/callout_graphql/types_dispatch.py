@@ -14,6 +14,7 @@ from callout_dispatch.whole_day import DayUnassigned as UnassignedView
 from callout_graphql.context import Context
 from callout_graphql.edges import Info, edge
 from callout_graphql.scalars import JSON, Long
+from callout_graphql.types_attachments import Attachment
 from callout_graphql.types_desk import Signature, SkillLevel, StockLevel, WorkOrder
 
 
@@ -138,17 +139,22 @@ class Visit:
     outcome: str | None
     ended_at: datetime | None
     created_at: datetime
+    engineer_note: str
     revision: int
 
     order: WorkOrder | None = edge("orders", "order_id", "The order that it serves.")
 
     engineer: Engineer | None = edge("engineers", "engineer_id", "Who goes.")
 
+    crew: list[Engineer] = edge("crew_of_visit", "id", "Who else works on it, and has it on the phone.")
+
     events: list[OnSiteEvent] = edge(
         "events_of_visit", "id", "What happened, in the order of corrected time."
     )
 
     signatures: list[Signature] = edge("signatures_of_visit", "id", "The customer's sign-offs.")
+
+    attachments: list[Attachment] = edge("attachments_of_visit", "id", "Its pictures, the oldest first.")
 
 
 @strawberry.type

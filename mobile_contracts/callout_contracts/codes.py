@@ -17,6 +17,10 @@ COMMAND_CODES: dict[str, tuple[str, str]] = {
         "The app is newer than the server. The command is kept until the server understands it.",
         "应用版本高于服务器,操作已保留,待服务器升级后处理。",
     ),
+    "SCHEMA_TOO_OLD": (
+        "The app is too old for the server. The command is kept for the dispatcher.",
+        "应用版本过旧,操作已保留,等待调度员处理。",
+    ),
     "PAYLOAD_INVALID": (
         "A value is not acceptable: {why}. The command is kept for the dispatcher.",
         "字段不符合要求:{why}。操作已保留,等待调度员处理。",
@@ -56,6 +60,26 @@ COMMAND_CODES: dict[str, tuple[str, str]] = {
     "FIELD_NOT_YOURS": (
         "This field is not for phones to change ({why}). The command is kept for the dispatcher.",
         "该字段({why})不允许在手机上修改,操作已保留,等待调度员处理。",
+    ),
+    "ROW_NOT_YOURS_TO_MAKE": (
+        "Records of this kind are made by the office. The row is kept for the dispatcher.",
+        "此类记录只能由办公室创建,该行已保留,等待调度员处理。",
+    ),
+    "ROW_NOT_YOURS_TO_DELETE": (
+        "Records of this kind are not deleted on phones. The record stands; the row is kept for the dispatcher.",
+        "此类记录不能在手机上删除,记录仍然有效,该行已保留,等待调度员处理。",
+    ),
+    "COUNTER_BY_COMMAND": (
+        "A count is changed by a command that says how many, not by writing a new total ({why}). The row is kept.",
+        "数量({why})须通过增减命令修改,不能直接写入新的总数,该行已保留。",
+    ),
+    "COMMAND_CHANGED": (
+        "This command had been sent before with other contents. Both are kept; the dispatcher decides.",
+        "该操作此前已以不同内容发送,两者均已保留,由调度员决定。",
+    ),
+    "COLLECTION_UNKNOWN": (
+        "There is no such collection ({why}). The row is kept for the dispatcher.",
+        "没有此集合({why}),该行已保留,等待调度员处理。",
     ),
     "RECORD_UNKNOWN": (
         "There is no such record, or it never was on this phone. The command is kept for the dispatcher.",

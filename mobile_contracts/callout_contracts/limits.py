@@ -30,6 +30,17 @@ HELD_MAX: Final = 5_000
 """Commands of one device that may wait for a predecessor."""
 FORM_BYTES_MAX: Final = 100_000
 """Values of one filled-in form, encoded."""
+FORM_SCHEMA_BYTES_MAX: Final = 64_000
+"""The JSON Schema of a form, encoded."""
+FORM_SCHEMA_DEPTH_MAX: Final = 32
+FORM_SCHEMA_PARTS_MAX: Final = 2_000
+"""Subschemas of a form's schema, each `$ref` counted with all that it leads to: checking one takes bounded time."""
+FORM_PATTERNS_MAX: Final = 100
+"""Regular expressions in a form's schema."""
+ARTICLE_CHARS_MAX: Final = 20_000
+"""The text of one article."""
+ORDER_PARTS_MAX: Final = 100
+"""Different parts that one order needs."""
 
 
 def as_dict() -> dict[str, int]:

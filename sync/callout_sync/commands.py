@@ -1,6 +1,7 @@
 """Reading commands one by one: what a phone sent becomes a command to judge, or a fault to quarantine. Pure."""
 
 import hashlib
+import re
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -9,13 +10,31 @@ from uuid import UUID
 import msgspec
 
 from callout_contracts import SCHEMA_VERSION, SCHEMA_VERSIONS_SPOKEN
-from callout_contracts.commands import COMMAND_BYTES_MAX, EVENT_KINDS, PAYLOADS, Command, Payload, ReplacePart
+from callout_contracts.commands import (
+    COMMAND_BYTES_MAX,
+    EVENT_KINDS,
+    PAYLOADS,
+    SINCE,
+    Command,
+    Payload,
+    ReplacePart,
+)
 from callout_store.clock import taken_instant
 
 KEPT_BYTES_MAX = 1_000_000
 """Of a command too large to read, this much is kept for a person."""
 
 TOO_DEEP = b'"nested too deeply to be kept"'
+
+ROW_FAULTS = {
+    "row.insert": "ROW_NOT_YOURS_TO_MAKE",
+    "row.delete": "ROW_NOT_YOURS_TO_DELETE",
+    "row.field": "FIELD_NOT_YOURS",
+    "row.counter": "COUNTER_BY_COMMAND",
+    "row.changed": "COMMAND_CHANGED",
+    "row.unknown": "COLLECTION_UNKNOWN",
+}
+"""What a client of rows did that no command says: kept whole under its code. Its payload names `path` and `why`."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +47,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
     """One command of a batch, read as far as it could be. `body` is its canonical JSON, `key` its id (or one derived
-    from the body where it has none, so that sending rubbish twice keeps one copy)."""
+    from the body where it has none, so that sending rubbish twice keeps one copy); `visit_id` and `kind` are what it says
+    of itself, even where it cannot be applied."""
 
     index: int
     key: UUID
@@ -36,6 +56,8 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     sha256: bytes
     sequence: int
+    visit_id: UUID | None = None
+    kind: str = ""
     command: Command | None = None
     payload: Payload | None = None
     fault: Fault | None = None
@@ -71,23 +93,30 @@ def read(index: int, item: Any) -> Read:
     if nul is not None:
         return _faulty(index, item, body, Fault(code="NUL_CHARACTER", path=nul))
     version = item.get("schemaVersion")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        return _faulty(index, item, body, Fault(code="SCHEMA_TOO_NEW", path="schemaVersion"))
+    if isinstance(version, int) and not isinstance(version, bool):
+        if version > SCHEMA_VERSION:
+            return _faulty(index, item, body, Fault(code="SCHEMA_TOO_NEW", path="schemaVersion"))
+        if version < min(SCHEMA_VERSIONS_SPOKEN):
+            # Kept whole like everything an old app still has to send: it may be mended, but not guessed at.
+            return _faulty(index, item, body, Fault(code="SCHEMA_TOO_OLD", path="schemaVersion"))
+    of_row = ROW_FAULTS.get(str(item.get("kind")))
+    if of_row is not None:
+        told = item.get("payload")
+        where, reason = (
+            (str(told.get(k) or "") for k in ("path", "why")) if isinstance(told, dict) else ("", "")
+        )
+        return _faulty(index, item, body, Fault(code=of_row, path=where or None, why=reason))
     try:
         command = msgspec.convert(item, Command, strict=True)
     except msgspec.ValidationError as fault:
         why, path = _explain(fault)
         return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", path=path, why=why))
-    if command.schema_version not in SCHEMA_VERSIONS_SPOKEN:
-        return _faulty(
-            index, item, body, Fault(code="COMMAND_UNREADABLE", path="schemaVersion", why="unknown version")
-        )
     try:
         taken_instant(command.device_time)
     except ValueError as fault:
         return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", path="deviceTime", why=str(fault)))
     shape = PAYLOADS.get(command.kind)
-    if shape is None:
+    if shape is None or SINCE.get(command.kind, 1) > command.schema_version:
         return _faulty(index, item, body, Fault(code="KIND_UNKNOWN", path="kind"))
     if command.visit_id is None and command.kind in EVENT_KINDS:
         return _faulty(index, item, body, Fault(code="COMMAND_UNREADABLE", path="visitId", why="missing"))
@@ -104,6 +133,8 @@ def read(index: int, item: Any) -> Read:
         body=body,
         sha256=hashlib.sha256(body).digest(),
         sequence=command.sequence,
+        visit_id=command.visit_id,
+        kind=command.kind,
         command=command,
         payload=payload,
     )
@@ -128,7 +159,8 @@ def part_of(payload: Payload | None) -> UUID | None:
 
 
 def _faulty(index: int, item: Any, body: bytes, fault: Fault) -> Read:
-    id_ = _id_of(item)
+    id_ = _id_of(item, "id")
+    kind = item.get("kind") if isinstance(item, dict) else None
     digest = hashlib.sha256(body).digest()
     sequence = item.get("sequence") if isinstance(item, dict) else None
     return Read(
@@ -138,14 +170,19 @@ def _faulty(index: int, item: Any, body: bytes, fault: Fault) -> Read:
         body=body[:KEPT_BYTES_MAX],
         sha256=digest,
         sequence=sequence if isinstance(sequence, int) and 0 <= sequence < 2**62 else 0,
+        visit_id=_id_of(item, "visitId"),
+        kind=kind if isinstance(kind, str) and _KIND.fullmatch(kind) else "",
         fault=fault,
     )
 
 
-def _id_of(item: Any) -> UUID | None:
-    if isinstance(item, dict) and isinstance(item.get("id"), str):
+_KIND = re.compile(r"[a-z_.]{1,60}")
+
+
+def _id_of(item: Any, name: str) -> UUID | None:
+    if isinstance(item, dict) and isinstance(item.get(name), str):
         try:
-            return UUID(item["id"])
+            return UUID(item[name])
         except ValueError:
             return None
     return None

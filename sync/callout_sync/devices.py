@@ -8,7 +8,8 @@ import hashlib
 import io
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -25,6 +26,7 @@ from callout_store.clock import SystemClock
 from callout_store.errors import (
     BadField,
     DeviceRevoked,
+    DeviceWiped,
     EnrolmentCodeInvalid,
     LimitExceeded,
     NotAllowed,
@@ -45,9 +47,12 @@ OPEN_CODES_MAX: Final = 5
 """Unused codes of one user at a time."""
 NAME_MAX: Final = 80
 PAGE_MAX: Final = 200
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS: Final = """
     d.id, d.user_id, u.name as user_name, d.name, d.platform, d.app_version, d.enrolled_at, d.revoked_at,
-    d.revoked_reason, d.last_seen_at, d.last_sequence, d.clock_offset_ms
+    d.revoked_reason, d.last_seen_at, d.last_sequence, d.clock_offset_ms, d.schema_version, d.pulled_at, d.pushed_at,
+    d.pending, d.storage_used_bytes, d.storage_free_bytes, d.wipe_mode, d.wipe_reason, d.wipe_requested_at,
+    d.wipe_requested_by, d.wiped_at
 """
 _FROM: Final = "from device d join app_user u on u.org_id = d.org_id and u.id = d.user_id"
 
@@ -69,7 +74,11 @@ class Enrolled(Struct, frozen=True, kw_only=True):
 
 
 class Device(Struct, frozen=True, kw_only=True):
-    """A phone as the office sees it. `last_sequence` counts its commands, `clock_offset_ms` is server minus phone."""
+    """A phone as the office sees it. `last_sequence` counts its commands, `clock_offset_ms` is server minus phone.
+
+    `pending` and the storage are what the phone told at its last push; None where it never did. `wipe_mode` is None,
+    `after_upload` or `stolen`; `wiped_at` is when the phone said that it forgot everything.
+    """
 
     id: UUID
     user_id: UUID
@@ -83,6 +92,26 @@ class Device(Struct, frozen=True, kw_only=True):
     last_seen_at: datetime | None
     last_sequence: int
     clock_offset_ms: int | None
+    schema_version: int
+    pulled_at: datetime | None
+    pushed_at: datetime | None
+    pending: int | None
+    storage_used_bytes: int | None
+    storage_free_bytes: int | None
+    wipe_mode: str | None
+    wipe_reason: str | None
+    wipe_requested_at: datetime | None
+    wipe_requested_by: UUID | None
+    wiped_at: datetime | None
+
+
+class Sort(StrEnum):
+    """The order of a list of devices."""
+
+    NEWEST = "newest"
+    """The one enrolled last comes first."""
+    SILENT = "silent"
+    """The one not heard of for longest comes first."""
 
 
 async def create_enrolment_code(work: Work, user_id: UUID, *, now: datetime | None = None) -> EnrolmentCode:
@@ -221,16 +250,21 @@ async def check_for_push(work: Work, device_id: UUID) -> None:
     """Hold the device and its user as they are until this unit of work ends: called right before it commits.
 
     Either the push commits before a revocation, which then waits for it, or it sees the revocation and is undone.
-    Raises DeviceRevoked, or NotAuthenticated where the user was deactivated or there is no such device.
+    Raises DeviceRevoked, DeviceWiped for a stolen one, or NotAuthenticated where the user was deactivated or there is no
+    such device.
     """
     row = await work.fetchrow(
-        f"select d.revoked_at is not null as revoked, u.active {_FROM} where d.id = $1 for share of d, u",
+        f"""
+        select d.revoked_at is not null as revoked, d.wipe_mode, u.active {_FROM} where d.id = $1 for share of d, u
+        """,
         device_id,
     )
     if row is None:
         raise NotAuthenticated()
     if row["revoked"]:
         raise DeviceRevoked()
+    if row["wipe_mode"] == "stolen":
+        raise DeviceWiped()
     if not row["active"]:
         raise NotAuthenticated()
 
@@ -255,30 +289,68 @@ async def devices_page(
     *,
     user_id: UUID | None = None,
     revoked: bool | None = None,
+    stale_before: datetime | None = None,
+    sort: Sort = Sort.NEWEST,
     after: str | None = None,
     limit: int = 50,
 ) -> Page[Device]:
-    """Devices, the newest first, `limit` (1 to 200) at a time. Raises LimitExceeded or BadField (cursor)."""
+    """Devices, `limit` (1 to 200) at a time; `stale_before`: not heard of since then, or never.
+
+    A device that is heard of while the pages of `SILENT` are read may be missed: it is silent no longer. Raises
+    LimitExceeded or BadField (cursor).
+    """
     if not 1 <= limit <= PAGE_MAX:
         raise LimitExceeded(what="devices on a page", limit=PAGE_MAX, given=limit)
-    try:
-        start = None if after is None else parse_id(after)
-    except ValueError as fault:
-        raise BadField(path="after", why="it is not a cursor of this list") from fault
+    heard, start = _after(after, sort)
+    # Never heard of is longest ago.
+    heard_at = "coalesce(d.last_seen_at, '0001-01-01 00:00Z')"
+    beyond, order = (
+        (f"({heard_at}, d.id) > ($6, $1)", f"{heard_at}, d.id")
+        if sort is Sort.SILENT
+        else ("d.id < $1 and $6::timestamptz is null", "d.id desc")
+    )
     rows = await work.fetch(
         f"""
         select {_COLUMNS} {_FROM}
-        where ($1::uuid is null or d.id < $1) and ($2::uuid is null or d.user_id = $2)
+        where d.org_id = callout_org() and ($1::uuid is null or {beyond}) and ($2::uuid is null or d.user_id = $2)
             and ($3::bool is null or (d.revoked_at is not null) = $3)
-        order by d.id desc limit $4
+            and ($5::timestamptz is null or {heard_at} < $5)
+        order by {order} limit $4
         """,
         start,
         user_id,
         revoked,
         limit + 1,
+        stale_before,
+        heard,
     )
     items = [_read(row) for row in rows[:limit]]
-    return Page(items=items, end_cursor=str(items[-1].id) if items else None, has_more=len(rows) > limit)
+    return Page(
+        items=items, end_cursor=_cursor(items[-1], sort) if items else None, has_more=len(rows) > limit
+    )
+
+
+def _cursor(last: Device, sort: Sort) -> str:
+    if sort is Sort.NEWEST:
+        return str(last.id)
+    heard = (
+        "" if last.last_seen_at is None else str((last.last_seen_at - _EPOCH) // timedelta(microseconds=1))
+    )
+    return f"{heard}.{last.id}"
+
+
+def _after(cursor: str | None, sort: Sort) -> tuple[datetime | None, UUID | None]:
+    if cursor is None:
+        return None, None
+    try:
+        if sort is Sort.NEWEST:
+            return None, parse_id(cursor)
+        heard, _, id_ = cursor.partition(".")
+        # `datetime.min` stands before every time at which a device was heard of.
+        at = _EPOCH + timedelta(microseconds=int(heard)) if heard else datetime.min.replace(tzinfo=UTC)
+        return at, parse_id(id_)
+    except (ValueError, OverflowError) as fault:
+        raise BadField(path="after", why="it is not a cursor of this list") from fault
 
 
 def _read(row: Record) -> Device:

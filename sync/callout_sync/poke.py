@@ -7,7 +7,7 @@ costs time, not data. After a reconnect all subscribers are poked once for what 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,13 +16,21 @@ import asyncpg
 import msgspec
 import structlog
 
-from callout_sync.scope import CHANNEL
+from callout_store.work import Work
+from callout_sync.scope import CHANNEL, NOTIFY_SCOPES_MAX
 
 log = structlog.get_logger(__name__)
 
 RECONNECT_S = 1.0
 COALESCE_S = 0.15
-SUBSCRIBERS_MAX = 10_000
+
+
+async def tell(work: Work, scopes: Iterable[UUID]) -> None:
+    """Poke those who hear these scopes, in all processes, when this unit of work commits."""
+    ids = sorted(str(scope) for scope in scopes)
+    for start in range(0, len(ids), NOTIFY_SCOPES_MAX):
+        payload = {"org": str(work.org_id), "scopes": ids[start : start + NOTIFY_SCOPES_MAX]}
+        await work.execute("select pg_notify($1, $2)", CHANNEL, msgspec.json.encode(payload).decode())
 
 
 class Poke(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,40 +12,72 @@ condition that it is not revoked. A revocation that committed before undoes the 
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 import msgspec
 import structlog
 
-from callout_contracts.codes import sentence
-from callout_contracts.commands import COMMANDS_MAX, Answer, PushEnvelope, Sign
-from callout_dispatch import visits
-from callout_dispatch.events import Clocks, Happened, LockedVisit, standing
-from callout_dispatch.visit_states import EventKind
-from callout_orders import signoff, stock
+from callout_contracts import stamps
+from callout_contracts.commands import COMMANDS_MAX, Answer, PushEnvelope
+from callout_dispatch.events import Clocks
 from callout_store import meters
-from callout_store.errors import DeviceRequired, DeviceRevoked, LimitExceeded, Refusal, WrongState
+from callout_store.errors import DeviceRequired, DeviceRevoked, DeviceWiped, LimitExceeded, Refusal
 from callout_store.work import Actor, Database, Work
-from callout_sync import quarantine, receipts
-from callout_sync.commands import Fault, Read, event_data, event_kind, part_of, read_batch
+from callout_sync import holds
+from callout_sync.commands import Fault, Read, part_of, read_batch
+from callout_sync.judge import Verdict, answer, judge
+from callout_sync.look import RELEASED_MAX, lock_key, look
 
 log = structlog.get_logger(__name__)
 
 CHUNK = 100
 CLASHES_MAX = 5
 """Times a chunk is tried again when the same commands arrive by two requests at once."""
+KEYS = frozenset({"receipt_pkey", "visit_event_pkey", "held_command_pkey"})
+"""What two requests with the same commands meet on."""
 
 
 class Pushed(msgspec.Struct, frozen=True, kw_only=True):
-    """Answers in the order of the batch."""
+    """Answers in the order of the batch. `stamp` is what the phone has now seen; `wipe`: it is asked to forget all."""
 
     answers: list[Answer]
+    received_at: datetime
+    stamp: str
+    wipe: bool
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a chunk; `more`: more held commands can be applied, `released`: so many were."""
+
+    answers: list[Answer]
+    released: int
+    more: bool
+    wipe: bool
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """One batch on its way; `stored` counts the commands that need not be sent again."""
+
+    db: Database
+    org_id: UUID
+    actor: Actor
+    clocks: Clocks
+    envelope: PushEnvelope
+    stored: int = 0
+    wipe: bool = False
+
+    @property
+    def device_id(self) -> UUID:
+        """The phone's."""
+        assert self.actor.device_id is not None
+        return self.actor.device_id
 
 
 async def push(db: Database, *, org_id: UUID, actor: Actor, envelope: PushEnvelope) -> Pushed:
-    """Apply a batch. Refuses whole only where nothing can be read: no device, a revoked one, more than 200 commands.
+    """Apply a batch. Refuses whole only where nothing can be read (no device, more than 200 commands) or nothing may be:
+    from a revoked device, or one that was stolen.
 
     A device revoked while the batch runs gets `DEVICE_REVOKED` for the rest of it.
     """
@@ -61,311 +93,173 @@ async def push(db: Database, *, org_id: UUID, actor: Actor, envelope: PushEnvelo
         monotonic_ms=envelope.monotonic_ms,
         boot_id=envelope.boot_id,
     )
+    run = Run(db=db, org_id=org_id, actor=actor, clocks=clocks, envelope=envelope)
     pending = sorted(read_batch(envelope.commands), key=lambda item: (item.sequence, item.index))
     answers: list[Answer] = []
-    if not pending:
-        # An empty batch still measures the clock and is refused to a revoked device.
-        await _chunk(db, org_id, actor, clocks, envelope, [])
-    for start in range(0, len(pending), CHUNK):
-        chunk = pending[start : start + CHUNK]
+    # An empty batch still measures the clock, is refused to a revoked device, and may settle what others wait for.
+    for start in range(0, max(len(pending), 1), CHUNK):
         try:
-            answers += await _chunk_or_singly(db, org_id, actor, clocks, envelope, chunk)
-        except DeviceRevoked:
+            answers += await _chunk_or_singly(run, pending[start : start + CHUNK])
+        except (DeviceRevoked, DeviceWiped):
             if not answers:
                 raise
-            answers += [_answer(item, "refused", "DEVICE_REVOKED", actor) for item in pending[start:]]
+            answers += [
+                answer(item, Verdict("refused", "DEVICE_REVOKED"), actor.locale) for item in pending[start:]
+            ]
             break
         except Refusal as refusal:
             # The database went away mid-batch: what was committed stays answered, the rest is to be sent again.
             if not answers or not refusal.retryable:
                 raise
-            answers += [_answer(item, "refused", "TRY_AGAIN", actor) for item in pending[start:]]
+            answers += [
+                answer(item, Verdict("refused", "TRY_AGAIN"), actor.locale) for item in pending[start:]
+            ]
             break
-    for status, count in Counter(answer.status for answer in answers).items():
+    for status, count in Counter(one.status for one in answers).items():
         meters.count("push_commands", count, status=status)
-    return Pushed(answers=sorted(answers, key=lambda answer: answer.index))
+    return Pushed(
+        answers=sorted(answers, key=lambda one: one.index),
+        received_at=clocks.received_at,
+        stamp=str(stamps.now(clocks.received_at)),
+        wipe=run.wipe,
+    )
 
 
-async def retry(db: Database, *, org_id: UUID, entry_id: UUID, actor: Actor) -> Answer:
-    """Run a quarantined command again, on behalf of the device that sent it, and close the entry if it was applied.
-
-    Raises NotFound, and WrongState for an entry that is settled, or is a conflict: its event is recorded already.
-    """
-
-    async def again(work: Work) -> Answer:
-        row = await work.fetchrow(
-            """
-            select body, device_id, user_id, received_at, category from quarantine
-            where org_id = callout_org() and id = $1
-            """,
-            entry_id,
-        )
-        if row is not None and row["category"] != "quarantined":
-            raise WrongState(entity="quarantined command", state=row["category"], needed="quarantined")
-        await quarantine.settle(work, id=entry_id, state="applied", note="retried")
-        assert row is not None
-        item = read_batch([_decode(row["body"])])[0]
-        if item.fault is not None or item.command is None:
-            raise NotApplicable(item.fault or Fault(code="COMMAND_UNREADABLE"))
-        device = Actor(
-            user_id=row["user_id"], device_id=row["device_id"], role="engineer", locale=actor.locale
-        )
-        work.actor = device
-        clocks = Clocks(received_at=row["received_at"], sent_at=item.command.device_time)
-        answered, _ = await _judge_and_write(work, clocks, [item], fresh=True)
-        answer = answered[0]
-        if answer.status == "quarantined":
-            raise NotApplicable(
-                Fault(code=answer.code or "COMMAND_FAILED", path=answer.path, why=answer.message or "")
-            )
-        return answer
-
+async def _chunk_or_singly(run: Run, chunk: Sequence[Read]) -> list[Answer]:
     try:
-        return await db.run(org_id, again, actor=actor)
-    except NotApplicable as still:
-        return Answer(index=0, status="quarantined", code=still.fault.code, path=still.fault.path)
-
-
-class NotApplicable(Exception):
-    """A retried command still cannot be applied; the transaction that tried is undone."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.code)
-        self.fault = fault
-
-
-async def _chunk_or_singly(
-    db: Database, org_id: UUID, actor: Actor, clocks: Clocks, envelope: PushEnvelope, chunk: Sequence[Read]
-) -> list[Answer]:
-    try:
-        return await _chunk(db, org_id, actor, clocks, envelope, chunk)
+        done = await _chunk(run, chunk, RELEASED_MAX, None)
+        answers = done.answers
+        while done.more:
+            done = await _chunk(run, [], RELEASED_MAX, None)
+        return answers
     except Exception as fault:
-        if _of_the_whole(fault):
+        if of_the_whole(fault):
             raise
         log.warning("push_chunk_failed", commands=len(chunk), exc_info=True)
     answers = []
+    await _release_singly(run)
     for item in chunk:
         try:
-            answers += await _chunk(db, org_id, actor, clocks, envelope, [item])
+            done = await _chunk(run, [item], 0, None)
         except Exception as fault:
-            if _of_the_whole(fault):
+            if of_the_whole(fault):
                 raise
             log.error("push_command_failed", command=str(item.key), exc_info=True)
-            why = fault.code if isinstance(fault, Refusal) else type(fault).__name__
-            broken = msgspec.structs.replace(item, fault=Fault(code="COMMAND_FAILED", why=why))
-            answers += await _chunk(db, org_id, actor, clocks, envelope, [broken])
+            broken = msgspec.structs.replace(item, fault=failed(fault))
+            done = await _chunk(run, [broken], 0, None)
+        answers += done.answers
+        await _release_singly(run)
     return answers
 
 
-def _of_the_whole(fault: Exception) -> bool:
+async def _release_singly(run: Run) -> None:
+    """Apply held commands whose turn has come, each in a transaction of its own; one that fails goes to quarantine."""
+    released = 1
+    while released:
+        try:
+            done = await _chunk(run, [], 1, None)
+        except Exception as fault:
+            if of_the_whole(fault):
+                raise
+            log.error("held_command_failed", device=str(run.device_id), exc_info=True)
+            done = await _chunk(run, [], 1, failed(fault))
+        released = done.released
+
+
+def failed(fault: Exception) -> Fault:
+    """The fault of a command that the database, or a service, would not take."""
+    return Fault(
+        code="COMMAND_FAILED", why=fault.code if isinstance(fault, Refusal) else type(fault).__name__
+    )
+
+
+def of_the_whole(fault: Exception) -> bool:
     """Whether a fault is the batch's (the device, the database) and not one command's."""
-    return isinstance(fault, DeviceRevoked) or (isinstance(fault, Refusal) and fault.retryable)
+    return isinstance(fault, DeviceRevoked | DeviceWiped) or (isinstance(fault, Refusal) and fault.retryable)
 
 
-async def _chunk(
-    db: Database, org_id: UUID, actor: Actor, clocks: Clocks, envelope: PushEnvelope, chunk: Sequence[Read]
-) -> list[Answer]:
-    async def act(work: Work) -> list[Answer]:
-        answers, highest = await _judge_and_write(work, clocks, chunk, fresh=False)
-        await _stamp_device(work, clocks, envelope, highest)
-        return answers
+async def _chunk(run: Run, chunk: Sequence[Read], release_max: int, broken: Fault | None) -> Done:
+    """Commands of the batch, and held ones whose turn they bring, in one transaction under the device's lock.
+
+    `broken` is the fault that the held ones are kept with, because applying them failed.
+    """
+
+    async def act(work: Work) -> Done:
+        known = await look(
+            work,
+            keys=[item.key for item in chunk],
+            parts=[part for item in chunk if (part := part_of(item.payload)) is not None],
+        )
+        plan = holds.plan(
+            settled=known.settled,
+            oldest_pending=run.envelope.oldest_pending,
+            batch=chunk,
+            clocks=run.clocks,
+            held=known.held,
+            receipts=known.receipts,
+            release_max=release_max,
+            more_held=len(known.held) == RELEASED_MAX,
+        )
+        if broken is not None:
+            plan = holds.spoil(plan, broken)
+        judged = await judge(work, known, plan, run.clocks)
+        answers = [one for one, turn in zip(judged.answers, plan.turns, strict=True) if turn.held is None]
+        # The device's row comes last of all, so that a revocation waits for us or undoes us.
+        await work.flush()
+        await _stamp_device(work, run, plan.settled, judged.timed, chunk, answers)
+        return Done(answers=answers, released=plan.released, more=plan.more, wipe=known.wipe)
 
     for clash in range(CLASHES_MAX):
         try:
-            return await db.run(org_id, act, actor=actor)
+            done = await run.db.run(run.org_id, act, actor=run.actor, lock=lock_key(run.device_id))
         except asyncpg.UniqueViolationError as fault:
-            if fault.constraint_name not in ("receipt_pkey", "visit_event_pkey") or clash == CLASHES_MAX - 1:
+            if fault.constraint_name not in KEYS or clash == CLASHES_MAX - 1:
                 raise
             await asyncio.sleep(0.01 * 2**clash)
+        else:
+            run.stored += _stored(done.answers)
+            run.wipe = done.wipe
+            return done
     raise AssertionError("unreachable")
 
 
-async def _judge_and_write(
-    work: Work, clocks: Clocks, chunk: Sequence[Read], *, fresh: bool
-) -> tuple[list[Answer], int]:
-    """Judge every command of a chunk and write what follows; the answers, and the highest sequence seen.
-
-    `fresh`: do not look for receipts (a quarantined command that is retried has one, which is answered anew).
-    """
-    actor = work.actor
-    reporter = await visits.reporter_of(work)
-    readable = [item for item in chunk if item.command is not None and item.fault is None]
-    locked = await visits.lock(
-        work,
-        [item.command.visit_id for item in readable if item.command is not None and item.command.visit_id],
-        engineer_id=reporter.engineer_id if reporter else None,
-    )
-    # Receipts are read after the visits' rows are locked: a twin of this request waits there, and then finds ours.
-    known = {} if fresh else await receipts.find(work, [item.key for item in chunk])
-    parts = await stock.known_parts(
-        work, [part for item in readable if (part := part_of(item.payload)) is not None]
-    )
-
-    answers: list[Answer] = []
-    written: dict[UUID, tuple[bytes, Answer]] = {key: (r.body_sha256, r.answer) for key, r in known.items()}
-    new: list[tuple[UUID, bytes, int, Answer]] = []
-    events: list[Happened] = []
-    signatures: list[signoff.SignatureRow] = []
-    kept: list[quarantine.Kept] = []
-
-    for item in chunk:
-        before = written.get(item.key)
-        if before is not None:
-            answers.append(_replayed(item, before, actor))
-            continue
-        answer = None
-        if item.fault is not None:
-            answer = _answer(
-                item, "quarantined", item.fault.code, actor, path=item.fault.path, why=item.fault.why
-            )
-        elif item.command is not None and item.payload is not None:
-            visit = locked.get(item.command.visit_id) if item.command.visit_id else None
-            stands = standing(visit, reporter) if reporter is not None else "stranger"
-            part = part_of(item.payload)
-            if stands == "unknown":
-                answer = _answer(item, "quarantined", "VISIT_UNKNOWN", actor, path="visitId")
-            elif stands == "stranger":
-                answer = _answer(item, "quarantined", "NOT_YOUR_VISIT", actor, path="visitId")
-            elif part is not None and part not in parts:
-                answer = _answer(item, "quarantined", "PART_UNKNOWN", actor, path="payload.partId")
-            else:
-                assert visit is not None
-                event = _happened(item, clocks, visit)
-                events.append(event)
-                if isinstance(item.payload, Sign):
-                    signatures.append(_signature(item.payload, event, visit.order_id))
-                if stands == "reassigned":
-                    answer = _answer(item, "conflict", "REASSIGNED", actor)
-                elif stands == "canceled":
-                    answer = _answer(item, "conflict", "CANCELED", actor)
-                else:
-                    answer = _answer(item, "applied", None, actor)
-        assert answer is not None
-        if answer.status in ("quarantined", "conflict"):
-            kept.append(_kept(item, answer))
-        answers.append(answer)
-        written[item.key] = (item.sha256, answer)
-        new.append((item.key, item.sha256, item.sequence, answer))
-
-    if events and reporter is not None:
-        await visits.record(work, locked, events, reporter)
-    if signatures:
-        await signoff.record_signatures(work, signatures)
-    if not fresh:
-        await quarantine.keep(work, kept)
-        await receipts.write(work, new)
-    elif new and answers[0].status != "quarantined":
-        # Recorded at last, but perhaps on a visit that is another's by now: then somebody has to decide.
-        await quarantine.keep(work, kept)
-        await work.execute(
-            "update receipt set answer = $2 where org_id = callout_org() and command_id = $1",
-            new[0][0],
-            msgspec.json.encode(new[0][3]).decode(),
-        )
-    return answers, max((item.sequence for item in chunk), default=0)
+def _stored(answers: Sequence[Answer]) -> int:
+    return sum(one.status != "refused" for one in answers)
 
 
-async def _stamp_device(work: Work, clocks: Clocks, envelope: PushEnvelope, highest: int) -> None:
+async def _stamp_device(
+    work: Work,
+    run: Run,
+    settled: int,
+    timed: tuple[int, datetime | None],
+    chunk: Sequence[Read],
+    answers: Sequence[Answer],
+) -> None:
+    envelope = run.envelope
+    left = None if envelope.pending is None else max(0, envelope.pending - run.stored - _stored(answers))
     stamped = await work.execute(
         """
-        update device set last_seen_at = $2, last_sequence = greatest(last_sequence, $3), clock_offset_ms = $4,
-                          app_version = coalesce($5, app_version)
+        update device set last_seen_at = $2, pushed_at = $2, last_sequence = greatest(last_sequence, $3),
+            clock_offset_ms = $4, app_version = coalesce($5, app_version), settled_sequence = greatest(settled_sequence, $7),
+            schema_version = coalesce($8, schema_version), pending = $9,
+            storage_used_bytes = coalesce($10, storage_used_bytes), storage_free_bytes = coalesce($11, storage_free_bytes),
+            timed_sequence = $12, timed_at = $13
         where org_id = callout_org() and id = $1 and user_id = $6 and revoked_at is null
+          and wipe_mode is distinct from 'stolen' and wiped_at is null
           and exists (select 1 from app_user u where u.org_id = callout_org() and u.id = $6 and u.active)
         """,
-        work.actor.device_id,
-        clocks.received_at,
-        highest,
-        clocks.offset_ms,
+        run.device_id,
+        run.clocks.received_at,
+        max((item.sequence for item in chunk), default=0),
+        run.clocks.offset_ms,
         envelope.app_version,
         work.actor.user_id,
+        settled,
+        envelope.schema_version,
+        left,
+        envelope.storage_used_bytes,
+        envelope.storage_free_bytes,
+        *timed,
     )
     if not stamped:
         raise DeviceRevoked()
-
-
-def _happened(item: Read, clocks: Clocks, visit: LockedVisit) -> Happened:
-    command, payload = item.command, item.payload
-    assert command is not None
-    assert payload is not None
-    corrected_at, flags = clocks.correct(
-        command.device_time, command.monotonic_ms, command.boot_id, visit_created_at=visit.created_at
-    )
-    where = command.location
-    return Happened(
-        id=command.id,
-        visit_id=visit.id,
-        kind=EventKind(event_kind(command)),
-        device_time=command.device_time.astimezone(UTC),
-        received_at=clocks.received_at,
-        corrected_at=corrected_at,
-        clock_offset_ms=clocks.offset_ms,
-        schema_version=command.schema_version,
-        source="phone",
-        sequence=command.sequence,
-        monotonic_ms=command.monotonic_ms,
-        boot_id=command.boot_id,
-        lat=where.lat if where else None,
-        lng=where.lng if where else None,
-        accuracy_m=where.accuracy_m if where else None,
-        provider=where.provider if where else None,
-        mock=where.mock if where else False,
-        duration_s=command.duration_s,
-        flags=flags,
-        data=event_data(command, payload),
-    )
-
-
-def _signature(payload: Sign, event: Happened, order_id: UUID) -> signoff.SignatureRow:
-    return signoff.SignatureRow(
-        event_id=event.id,
-        visit_id=event.visit_id,
-        order_id=order_id,
-        decision=payload.decision,
-        reason=payload.reason,
-        signer_name=payload.signer_name,
-        rating=payload.rating,
-        strokes=payload.strokes,
-        summary=payload.summary,
-        signed_at=event.corrected_at,
-    )
-
-
-def _replayed(item: Read, before: tuple[bytes, Answer], actor: Actor) -> Answer:
-    sha256, first = before
-    if sha256 != item.sha256:
-        return _answer(item, "refused", "COMMAND_ID_REUSED", actor, path="id")
-    status = first.first_status or first.status
-    return msgspec.structs.replace(first, index=item.index, status="duplicate", first_status=status)
-
-
-def _answer(
-    item: Read, status: str, code: str | None, actor: Actor, *, path: str | None = None, why: str = ""
-) -> Answer:
-    return Answer(
-        index=item.index,
-        id=item.id,
-        status=status,  # type: ignore[arg-type]
-        code=code,
-        path=path,
-        message=sentence(code, actor.locale, why=why, limit=why) if code else None,
-    )
-
-
-def _kept(item: Read, answer: Answer) -> quarantine.Kept:
-    return quarantine.Kept(
-        command_id=item.key,
-        category="conflict" if answer.status == "conflict" else "quarantined",
-        code=answer.code or "",
-        path=answer.path,
-        message=answer.message or "",
-        body=item.body,
-        visit_id=item.command.visit_id if item.command is not None else None,
-    )
-
-
-def _decode(body: bytes) -> object:
-    try:
-        return msgspec.json.decode(body)
-    except msgspec.MsgspecError:
-        return bytes(body).decode("utf-8", "replace")

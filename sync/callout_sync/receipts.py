@@ -16,32 +16,19 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     answer: Answer
 
 
-async def find(work: Work, ids: Sequence[UUID]) -> dict[UUID, Receipt]:
-    """Receipts of commands that were answered before."""
-    rows = await work.fetch(
-        "select command_id, body_sha256, answer from receipt where org_id = callout_org() and command_id = any($1)",
-        list(ids),
-    )
-    return {
-        row["command_id"]: Receipt(
-            body_sha256=row["body_sha256"], answer=msgspec.json.decode(row["answer"], type=Answer)
-        )
-        for row in rows
-    }
-
-
-async def write(work: Work, rows: Sequence[tuple[UUID, bytes, int, Answer]]) -> None:
-    """Store answers `(command id, body hash, sequence, answer)` of this unit of work's device.
+def write(work: Work, rows: Sequence[tuple[UUID, bytes, int, Answer]]) -> None:
+    """Store answers `(command id, body hash, sequence, answer)` of this unit of work's device, at its end.
 
     A unique violation means that the same command is being answered by another request this instant; the caller's
     transaction is undone and tried again, and then finds the other's receipt.
     """
     if not rows:
         return
-    await work.execute(
+    work.later(
         """
         insert into receipt (command_id, device_id, body_sha256, sequence, received_at, answer)
-        select c, $5, h, s, $6, a from unnest($1::uuid[], $2::bytea[], $3::bigint[], $4::text[]) as t(c, h, s, a)
+        select c, $5::uuid, h, s, $6::timestamptz, a
+        from unnest($1::uuid[], $2::bytea[], $3::bigint[], $4::text[]) as t(c, h, s, a)
         """,
         [row[0] for row in rows],
         [row[1] for row in rows],
@@ -49,4 +36,21 @@ async def write(work: Work, rows: Sequence[tuple[UUID, bytes, int, Answer]]) -> 
         [msgspec.json.encode(row[3]).decode() for row in rows],
         work.actor.device_id,
         work.now,
+    )
+
+
+async def amend(work: Work, rows: Sequence[tuple[UUID, Answer]]) -> None:
+    """Give commands their final answer: held ones that were applied, quarantined ones that were run again.
+
+    The hash of the body stays the first one's, so that the phone's replay is still known as such.
+    """
+    if not rows:
+        return
+    await work.execute(
+        """
+        update receipt r set answer = t.a from unnest($1::uuid[], $2::text[]) as t(c, a)
+        where r.org_id = callout_org() and r.command_id = t.c
+        """,
+        [row[0] for row in rows],
+        [msgspec.json.encode(row[1]).decode() for row in rows],
     )

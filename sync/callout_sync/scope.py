@@ -1,251 +1,192 @@
-"""Who sees what on a phone: the one rule, and how it becomes feed rows.
-
-A scope is a bucket of rows: one per engineer (its id is the engineer's) and one for the whole organisation (its id is
-the organisation's). A device holds its engineer's scope and the organisation's. The rule:
-
-* a visit lies in its engineer's scope once it was dispatched, and until `phone_window_days` after it ended;
-* its events, its order, and that order's site, contact and asset lie where the visit lies;
-* a van's stock lies in its engineer's scope; the parts catalogue lies in the organisation's.
+"""Keeping the phones' scopes: what `scope_rules` says, written into `sync_feed` by whoever changes rows.
 
 `refresh` runs inside the transaction that changed rows, over those rows only. It reads what each scope should hold now
-and upserts the difference into `sync_feed`: documents as ready JSON text, leavers as deletes.
+and upserts the difference: documents as ready JSON text, leavers as deletes.
 
-Two transactions that change a scope's membership from different sides could each miss the other's uncommitted half (one
-takes a visit away and with it its site, the other brings a second visit of that site). So the scopes concerned are
-locked first, and the rule is read after: READ COMMITTED shows a statement all that was committed before it began.
+Two transactions that change a scope's membership from different sides could each miss the other's uncommitted half. So
+both take a lock they have in common first, and the rule is read after: READ COMMITTED shows a statement all that was
+committed before it began. There are three kinds, taken in this order:
+
+* The catalogue's, one for the organisation. Whoever changes an article, a form, a part, or what an engineer is to them
+  takes it alone; whoever moves a visit takes it with the others who move some. Which articles lie where a visit lies is
+  looked up after that, so an article that is just being written is seen by the visit, or sees it.
+* The scopes concerned, each alone. One takes a visit away and with it its site, the other brings a second visit there.
+* The shared documents (site, contact, asset, history, attachment): whoever changes one takes it alone, whoever brings one
+  to another scope takes it with others. Their locks are few (`BUCKETS`) for any number of rows.
+
+Visits, orders and events need none of their own: whoever changes or moves them holds the visit's and the order's row.
+Who adds an attachment holds its visit's row, too.
 """
 
 from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
+from asyncpg import Record
 
 from callout_store.work import Touched, Work
+from callout_sync import scope_rules as rules
+from callout_sync import scope_sweeps
+from callout_sync.scope_rules import BY_VISITS, ENTITIES
 
-ENTITIES = ("visit", "work_order", "site", "contact", "asset", "event", "part", "stock")
 SWEEP_MAX = 2000
 PLANNED_ANEW_ROWS = 200
 """From so many rows on, planning anew costs nothing beside the work."""
 NOTIFY_SCOPES_MAX = 150
 """A NOTIFY payload may hold 8,000 bytes; a scope id takes 36 and a comma."""
 CHANNEL = "callout_poke"
+SHARED = ("site", "contact", "asset", "history", "attachment")
+BUCKETS = 512
+"""Locks of shared documents in an organisation: PostgreSQL's table of locks is small, a day's dispatch is not."""
+ENGINEER = "engineer"
+"""Touched like an entity, and none: what an engineer is to articles (their territory) has changed."""
 
-VISIBLE_VISIT = """
-    v.engineer_id is not null and v.plan <> 'scheduled'
-    and (v.ended_at is null or v.ended_at > now() - make_interval(days => (
-        select phone_window_days from organisation where id = callout_org())))
+WRITE_NEW_EVENTS = rules.write_new_events()
+NEW_EVENT, HOME = "new_event", "home"
+"""Touched beside `event` by whoever makes events, and their visits: what is new lies on no phone yet, and where it will lie
+is asked once a visit instead of once an event."""
+
+LOCK = """
+select case when alone then pg_advisory_xact_lock(k) else pg_advisory_xact_lock_shared(k) end
+from (select unnest($1::bigint[]) as k, unnest($2::bool[]) as alone) t
 """
-
-HOLDERS = f"""
-select distinct h.scope_id, case when t.entity = 'visit' then t.row_id end as visit_id, false as wanted
-from unnest($1::text[], $2::uuid[]) as t(entity, row_id)
-cross join lateral (
-    select f.scope_id from sync_feed f
-    where f.org_id = callout_org() and f.entity = t.entity and f.row_id = t.row_id and f.op = 'U'
-    offset 0) h
-union all
-select v.engineer_id, v.id, true
-from visit v where v.org_id = callout_org() and v.id = any($3) and {VISIBLE_VISIT}
-union all
-select distinct v.engineer_id, null::uuid, true
-from visit_event e join visit v on v.org_id = e.org_id and v.id = e.visit_id
-where e.org_id = callout_org() and e.id = any($4) and v.engineer_id is not null
-union all
-select distinct l.holder_id, null::uuid, true from stock_level l where l.org_id = callout_org() and l.id = any($5)
-"""
-# OFFSET 0 keeps the planner from turning a few index look-ups into a join with the whole feed.
-
-CHILDREN = """
-with o as (
-    select distinct o.id, o.site_id, o.contact_id, o.asset_id
-    from visit v join work_order o on o.org_id = v.org_id and o.id = v.order_id
-    where v.org_id = callout_org() and v.id = any($1)
-)
-select 'work_order' as entity, id as row_id from o
-union select 'site', site_id from o
-union select 'contact', contact_id from o where contact_id is not null
-union select 'asset', asset_id from o where asset_id is not null
-union select 'event', e.id from visit_event e where e.org_id = callout_org() and e.visit_id = any($1)
-"""
-
-VISIT_DOC = """v.id, v.order_id as "orderId", v.number, v.state, v.scheduled_start as "scheduledStart",
-    v.scheduled_end as "scheduledEnd", v.accepted_at as "acceptedAt", v.travelling_at as "travellingAt",
-    v.arrived_at as "arrivedAt", v.signed_at as "signedAt", v.completed_at as "completedAt", v.ended_at as "endedAt",
-    v.outcome, v.revision"""
-ORDER_DOC = """o.id, o.number, o.priority, o.kind, o.description, o.channel, o.state, o.skills,
-    o.duration_minutes as "durationMinutes", o.site_id as "siteId", o.contact_id as "contactId",
-    o.asset_id as "assetId", o.created_at as "createdAt", o.respond_due_at as "respondDueAt",
-    o.arrive_due_at as "arriveDueAt", o.resolve_due_at as "resolveDueAt", o.revision"""
-SITE_DOC = """s.id, s.name, s.address, s.lat, s.lng, s.geofence_radius_m as "geofenceRadiusM",
-    c.name as "customerName\""""
-EVENT_DOC = """e.id, e.visit_id as "visitId", e.kind, e.corrected_at as "at", e.device_time as "deviceTime",
-    e.received_at as "receivedAt", e.geofence, e.flags, e.source, e.data"""
-
-WANTED = f"""
-select v.engineer_id as scope_id, 'visit' as entity, v.id as row_id, (
-    select row_to_json(d)::text from (select {VISIT_DOC}) d) as doc
-from visit v where v.org_id = callout_org() and v.id = any($1) and {VISIBLE_VISIT}
-union all
-select h.engineer_id, 'work_order', o.id, (select row_to_json(d)::text from (select {ORDER_DOC}) d)
-from work_order o
-cross join lateral (
-    select distinct v.engineer_id from visit v
-    where v.org_id = o.org_id and v.order_id = o.id and {VISIBLE_VISIT}) h
-where o.org_id = callout_org() and o.id = any($2)
-union all
-select h.engineer_id, 'site', s.id, (select row_to_json(d)::text from (select {SITE_DOC}) d)
-from site s
-join customer c on c.org_id = s.org_id and c.id = s.customer_id
-cross join lateral (
-    select distinct v.engineer_id from work_order o join visit v on v.org_id = o.org_id and v.order_id = o.id
-    where o.org_id = s.org_id and o.site_id = s.id and {VISIBLE_VISIT}) h
-where s.org_id = callout_org() and s.id = any($3)
-union all
-select h.engineer_id, 'contact', c.id, (
-    select row_to_json(d)::text from (select c.id, c.name, c.phone, c.email, c.locale) d)
-from contact c
-cross join lateral (
-    select distinct v.engineer_id from work_order o join visit v on v.org_id = o.org_id and v.order_id = o.id
-    where o.org_id = c.org_id and o.contact_id = c.id and {VISIBLE_VISIT}) h
-where c.org_id = callout_org() and c.id = any($4)
-union all
-select h.engineer_id, 'asset', a.id, (
-    select row_to_json(d)::text from (select a.id, a.site_id as "siteId", a.serial, a.model, a.name) d)
-from asset a
-cross join lateral (
-    select distinct v.engineer_id from work_order o join visit v on v.org_id = o.org_id and v.order_id = o.id
-    where o.org_id = a.org_id and o.asset_id = a.id and {VISIBLE_VISIT}) h
-where a.org_id = callout_org() and a.id = any($5)
-union all
-select v.engineer_id, 'event', e.id, (select row_to_json(d)::text from (select {EVENT_DOC}) d)
-from visit_event e
-join visit v on v.org_id = e.org_id and v.id = e.visit_id
-where e.org_id = callout_org() and e.id = any($6) and {VISIBLE_VISIT}
-union all
-select callout_org(), 'part', p.id, (select row_to_json(d)::text from (select p.id, p.code, p.name, p.unit) d)
-from part p where p.org_id = callout_org() and p.id = any($7)
-union all
-select l.holder_id, 'stock', l.id, (
-    select row_to_json(d)::text from (select l.id, l.part_id as "partId", l.quantity) d)
-from stock_level l join engineer g on g.org_id = l.org_id and g.id = l.holder_id
-where l.org_id = callout_org() and l.id = any($8)
-"""
-
-WRITE = f"""
-with wanted as ({WANTED}),
-gone as (
-    select f.scope_id, f.entity, f.row_id
-    from (
-        select 'visit' as entity, unnest($1::uuid[]) as row_id
-        union all select 'work_order', unnest($2::uuid[])
-        union all select 'site', unnest($3::uuid[])
-        union all select 'contact', unnest($4::uuid[])
-        union all select 'asset', unnest($5::uuid[])
-        union all select 'event', unnest($6::uuid[])
-        union all select 'part', unnest($7::uuid[])
-        union all select 'stock', unnest($8::uuid[])
-    ) t
-    join sync_feed f on f.org_id = callout_org() and f.entity = t.entity and f.row_id = t.row_id and f.op = 'U'
-    where not exists (
-        select 1 from wanted w where w.scope_id = f.scope_id and w.entity = f.entity and w.row_id = f.row_id)
-)
-insert into sync_feed as f (org_id, scope_id, entity, row_id, op, body)
-select callout_org(), scope_id, entity, row_id, 'U',
-       '{{"entity":"' || entity || '","id":"' || row_id || '","op":"upsert","doc":' || doc || '}}'
-from wanted
-union all
-select callout_org(), scope_id, entity, row_id, 'D',
-       '{{"entity":"' || entity || '","id":"' || row_id || '","op":"delete"}}'
-from gone
-on conflict (org_id, scope_id, entity, row_id) do update
-set op = excluded.op, body = excluded.body, xid = pg_current_xact_id()
-where f.op <> excluded.op or f.body <> excluded.body
-returning f.scope_id
-"""
-
-LOCK = "select pg_advisory_xact_lock(k) from (select unnest($1::bigint[]) as k) t"
 
 
 async def refresh(work: Work, touched: Touched) -> None:
     """Bring the feed up to date with the touched rows; runs as a hook before commit."""
     rows = {entity: set(ids) for entity, ids in touched.rows.items() if entity in ENTITIES and ids}
-    if not rows:
+    engineers = touched.rows.get(ENGINEER)
+    if not rows and not engineers:
         return
-    scopes, moved = await _scopes_of(work, rows)
-    if moved:
-        for child in await work.fetch(CHILDREN, list(moved)):
-            rows.setdefault(child["entity"], set()).add(child["row_id"])
-        more, _ = await _scopes_of(work, rows)
-        scopes |= more
-    if rows.get("part"):
+    new = touched.rows.get(NEW_EVENT, set())
+    if not engineers and set(rows) == {"event"} and rows["event"] <= new:
+        # New events alone: nobody else writes their feed rows, and who holds their visits stands still with the visits.
+        written = await work.fetch(WRITE_NEW_EVENTS, list(new), list(touched.rows.get(HOME, ())))
+        await _poke(work, {row["scope_id"] for row in written})
+        return
+    homes = touched.rows.get(HOME, set())
+    catalogue = bool(engineers) or any(rows.get(entity) for entity in BY_VISITS)
+    if catalogue:
+        await _lock(work, {_catalogue(work.org_id): True})
+    if engineers:
+        found = await work.fetch(rules.OF_ENGINEERS, list(engineers))
+        rows.setdefault("article", set()).update(row["row_id"] for row in found)
+        if not any(rows.values()):
+            return
+    scopes, moved, concerned, parts = await _look(work, rows, new, homes)
+    locks = {_bucket(work.org_id, id_): True for entity in SHARED for id_ in rows.get(entity, ())}
+    some: dict[str, set[UUID]] = {"part": parts} if parts else {}
+    if moved or parts:
+        if not catalogue:
+            await _lock(work, {_catalogue(work.org_id): False})
+        children: dict[str, set[UUID]] = {}
+        for child in await work.fetch(rules.CHILDREN, list(moved)) if moved else ():
+            children.setdefault(child["entity"], set()).add(child["row_id"])
+        for entity, ids in children.items():
+            if entity in BY_VISITS:
+                some.setdefault(entity, set()).update(ids)
+            else:
+                rows.setdefault(entity, set()).update(ids)
+            if entity in SHARED:
+                for id_ in ids:
+                    locks.setdefault(_bucket(work.org_id, id_), False)
+        if children:
+            more, *_ = await _look(work, rows, new, homes)
+            scopes |= more
+    if any(rows.get(entity) for entity in BY_VISITS):
         scopes.add(work.org_id)
     if sum(map(len, rows.values())) >= PLANNED_ANEW_ROWS:
         # A connection may hold a plan from when the tables were empty: over a day's dispatch it takes minutes.
         await work.execute("set local plan_cache_mode = force_custom_plan")
+    await _poke(work, await _write(work, rows, some, concerned, scopes, locks))
+
+
+async def _write(
+    work: Work,
+    rows: dict[str, set[UUID]],
+    some: dict[str, set[UUID]],
+    concerned: set[UUID],
+    scopes: set[UUID],
+    locks: dict[int, bool],
+) -> set[UUID]:
+    """Lock, and write what the rule says of the rows, and of `some` in the scopes `concerned`; the scopes with news."""
+    entities = tuple(entity for entity in ENTITIES if rows.get(entity))
+    given: list[list[UUID]] = [list(rows[entity]) for entity in entities]
+    if some:
+        given.append(list(concerned))
+        given += [list(some.get(entity, set()) - rows.get(entity, set())) for entity in BY_VISITS]
+    sql = rules.write(entities, bool(some))
     locked: set[UUID] = set()
     told: set[UUID] = set()
     while True:
-        await work.fetch(LOCK, sorted(_lock_key(scope) for scope in scopes - locked))
+        await _lock(work, locks | {_scope_key(scope): True for scope in scopes - locked})
+        locks = {}
         locked |= scopes
-        written = await work.fetch(WRITE, *(list(rows.get(entity, ())) for entity in ENTITIES))
-        scopes = {row["scope_id"] for row in written}
+        scopes = {row["scope_id"] for row in await work.fetch(sql, *given)}
         told |= scopes
         if scopes <= locked:
-            break
+            return told
         # Membership changed between the look and the lock: lock the newcomers too and read the rule once more.
-    await _poke(work, told)
 
 
-async def sweep(work: Work) -> int:
-    """Let visits leave the phones whose window has passed, and come back where the window was made longer.
-
-    Returns how many were looked at. Run daily by a timer, and when the window changes. Takes the visits' rows like
-    everybody who changes what a phone holds: a visit that is just being reported on is left for the next sweep.
-    """
-    rows = await work.fetch(
-        f"""
-        select v.id from sync_feed f join visit v on v.org_id = f.org_id and v.id = f.row_id
-        where f.org_id = callout_org() and f.entity = 'visit' and f.op = 'U' and not ({VISIBLE_VISIT})
-        limit $1
-        for update of v skip locked
-        """,
-        SWEEP_MAX,
-    )
-    rows += await work.fetch(
-        f"""
-        select v.id from visit v
-        where v.org_id = callout_org() and v.ended_at is not null and {VISIBLE_VISIT} and not exists (
-            select 1 from sync_feed f
-            where f.org_id = v.org_id and f.scope_id = v.engineer_id and f.entity = 'visit' and f.row_id = v.id
-              and f.op = 'U')
-        limit $1
-        for update of v skip locked
-        """,
-        SWEEP_MAX,
-    )
-    work.touch("visit", *(row["id"] for row in rows))
-    return len(rows)
-
-
-async def _scopes_of(work: Work, rows: dict[str, set[UUID]]) -> tuple[set[UUID], set[UUID]]:
-    """The scopes that hold or will hold the rows, and the visits whose scopes change."""
-    pairs = [(entity, id_) for entity, ids in rows.items() for id_ in ids]
-    visits = rows.get("visit", set())
+async def _look(
+    work: Work, rows: dict[str, set[UUID]], new: set[UUID], homes: set[UUID]
+) -> tuple[set[UUID], set[UUID], set[UUID], set[UUID]]:
+    """The scopes that hold or will hold the rows; the visits whose scopes change; the scopes between which they do, or
+    in which there are new needs; the parts needed there."""
+    # An article may lie in every scope of the house: those are found by writing, one after the other.
+    asked = {entity: ids for entity, ids in rows.items() if entity not in BY_VISITS}
+    if new:
+        asked |= {"event": rows.get("event", set()) - new, HOME: homes}
+    if not any(asked.values()):
+        return set(), set(), set(), set()
+    pairs = [(entity, id_) for entity, ids in asked.items() for id_ in ids if entity != HOME]
+    entities = tuple(entity for entity in (*ENTITIES, HOME) if asked.get(entity))
     found = await work.fetch(
-        HOLDERS,
+        rules.look(entities),
         [entity for entity, _ in pairs],
         [id_ for _, id_ in pairs],
-        list(visits),
-        list(rows.get("event", ())),
-        list(rows.get("stock", ())),
+        *(list(asked[entity]) for entity in rules.looked_for(entities)),
     )
+    return _read(found, rows.get("visit", set()))
+
+
+def _read(found: list[Record], visits: set[UUID]) -> tuple[set[UUID], set[UUID], set[UUID], set[UUID]]:
     now: dict[UUID, set[UUID]] = {}
     then: dict[UUID, set[UUID]] = {}
+    concerned: set[UUID] = set()
+    parts: set[UUID] = set()
     for row in found:
         if row["visit_id"] is not None:
             (now if row["wanted"] else then).setdefault(row["visit_id"], set()).add(row["scope_id"])
+        if row["part_id"] is not None:
+            parts.add(row["part_id"])
+            concerned.add(row["scope_id"])
     moved = {id_ for id_ in visits if now.get(id_) != then.get(id_)}
-    return {row["scope_id"] for row in found}, moved
+    for id_ in moved:
+        concerned |= now.get(id_, set()) | then.get(id_, set())
+    return {row["scope_id"] for row in found}, moved, concerned, parts
+
+
+async def sweep(work: Work) -> int:
+    """What no write brings about: visits whose window has passed leave the phones or come back where it was made longer;
+    documents of an older shape, or cut to another length of history, are written anew; the catalogue of parts moves to
+    where the organisation wants it.
+
+    Returns how many rows were looked at; to be called until that is 0. Run daily by a timer, and when a setting changes.
+    """
+    found = 0
+    for sql in scope_sweeps.VISITS:
+        visits = await work.fetch(sql, SWEEP_MAX)
+        work.touch("visit", *(row["id"] for row in visits))
+        found += len(visits)
+    for sql in scope_sweeps.ROWS:
+        if found >= SWEEP_MAX:
+            break
+        for row in await work.fetch(sql, SWEEP_MAX - found):
+            work.touch(row["entity"], row["row_id"])
+            found += 1
+    return found
 
 
 async def _poke(work: Work, scopes: Iterable[UUID]) -> None:
@@ -256,6 +197,20 @@ async def _poke(work: Work, scopes: Iterable[UUID]) -> None:
         await work.execute("select pg_notify($1, $2)", CHANNEL, msgspec.json.encode(payload).decode())
 
 
-def _lock_key(scope: UUID) -> int:
+async def _lock(work: Work, keys: dict[int, bool]) -> None:
+    """Take the locks, alone where so said, in the order of their keys."""
+    ordered = sorted(keys)
+    await work.fetch(LOCK, ordered, [keys[key] for key in ordered])
+
+
+def _scope_key(scope: UUID) -> int:
     """A 64-bit advisory key; two scopes that share one only wait for each other."""
     return int.from_bytes(scope.bytes[-8:], "big", signed=True)
+
+
+def _bucket(org_id: UUID, row_id: UUID) -> int:
+    return _scope_key(org_id) ^ (row_id.int % BUCKETS + 2 << 40)
+
+
+def _catalogue(org_id: UUID) -> int:
+    return _scope_key(org_id) ^ 1 << 40

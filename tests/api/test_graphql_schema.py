@@ -352,6 +352,8 @@ def operation_of(name: str) -> str:
             return (
                 "{" + ", ".join(f"{n}: {value(f.type)}" for n, f in type_.fields.items() if required(f)) + "}"
             )
+        if hasattr(type_, "values"):
+            return str(next(iter(type_.values)))
         return ARGUMENTS[type_.name]
 
     def required(given: Any) -> bool:

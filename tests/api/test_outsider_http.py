@@ -1,6 +1,5 @@
 """What an outsider sent to the HTTP doors: each of these was once answered by a fault, a leak, or a riddle."""
 
-import gzip
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -195,15 +194,13 @@ async def test_bodies_that_are_no_object_have_one_code(dispatcher: Graph, door: 
         {"Content-Type": "text/plain"},
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "application/json; charset=utf-16"},
-        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
     ),
 )
 async def test_bodies_of_another_kind_are_called_so(
     dispatcher: Graph, door: str, headers: dict[str, str]
 ) -> None:
-    """Who packs a body must learn that it is not unpacked, and not that its JSON is malformed at byte 0."""
-    content = gzip.compress(b"{}") if "Content-Encoding" in headers else b"{}"
-    answer = await dispatcher.client.post(door, content=content, headers=dispatcher.headers(**headers))
+    """Who sends a form must learn that it is not read, and not that its JSON is malformed at byte 0."""
+    answer = await dispatcher.client.post(door, content=b"{}", headers=dispatcher.headers(**headers))
     assert (answer.status_code, answer.json()["code"]) == (415, "UNSUPPORTED_BODY")
 
 

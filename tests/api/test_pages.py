@@ -55,4 +55,4 @@ async def test_the_start_page_speaks_the_visitors_language(
 ) -> None:
     answer = await browser.get("/", headers={"Accept-Language": language})
     assert word in answer.text
-    assert answer.headers["vary"] == "Accept-Language"
+    assert "Accept-Language" in answer.headers["vary"]

@@ -33,6 +33,7 @@ VALUES = {
     "boolean": "true",
     "bytea": "'\\x00'",
     "jsonb": "'{}'",
+    "json": "'{}'",
     "date": "now()",
     "timestamp with time zone": "now()",
     "xid8": "pg_current_xact_id()",

@@ -12,7 +12,7 @@ from callout_backend.wiring import add_hooks
 from callout_store.errors import DeviceRevoked, LimitExceeded
 from callout_store.ids import new_id
 from callout_store.work import Database
-from callout_sync import devices, push, quarantine
+from callout_sync import again, devices, happenings, judge, push, quarantine
 
 DAY = [
     ("visit.accept", {}),
@@ -296,17 +296,17 @@ async def test_a_command_that_breaks_the_database_is_quarantined_alone(
     """A fault of ours in one command must not hold back the other ninety-nine."""
     phone = world.phones[0]
     visit = await world.visit(phone)
-    original = push._happened
+    original = happenings.happened
 
     def poisoned(item: Any, *rest: Any) -> Any:
-        happened = original(item, *rest)
+        made = original(item, *rest)
         if item.command.payload.get("text") == "poison":
-            return type(happened)(
-                **{**{f: getattr(happened, f) for f in happened.__struct_fields__}, "schema_version": 10**12}
+            return type(made)(
+                **{**{f: getattr(made, f) for f in made.__struct_fields__}, "schema_version": 10**12}
             )
-        return happened
+        return made
 
-    monkeypatch.setattr(push, "_happened", poisoned)
+    monkeypatch.setattr(judge, "happened", poisoned)
     batch = [phone.command("visit.note", visit, {"text": t}) for t in ("a", "poison", "b")]
     for command in batch:
         command.pop("location")
@@ -331,7 +331,7 @@ async def test_a_quarantined_command_can_be_run_again(world: World) -> None:
     await mine.push(mine.command("visit.note", visit, {"text": "I was there"}))
     async with world.db.work(world.org, actor=world.dispatcher) as work:
         [kept] = await quarantine.page(work)
-    answer = await push.retry(world.db, org_id=world.org, entry_id=kept.id, actor=world.dispatcher)
+    answer = await again.retry(world.db, org_id=world.org, entry_id=kept.id, actor=world.dispatcher)
     assert (answer.status, answer.code) == ("quarantined", "NOT_YOUR_VISIT")
     from callout_dispatch import reassign
 
@@ -339,7 +339,7 @@ async def test_a_quarantined_command_can_be_run_again(world: World) -> None:
         await reassign.reassign(
             work, visit_id=visit, engineer_id=mine.engineer_id, override=True, reason="was there"
         )
-    answer = await push.retry(world.db, org_id=world.org, entry_id=kept.id, actor=world.dispatcher)
+    answer = await again.retry(world.db, org_id=world.org, entry_id=kept.id, actor=world.dispatcher)
     assert answer.status == "applied"
     assert await world.value("select count(*) from visit_event where visit_id = $1", visit) == 1
     assert await world.value("select state from quarantine where id = $1", kept.id) == "applied"

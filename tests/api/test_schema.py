@@ -19,6 +19,7 @@ TYPES = {
     "BigInt": "int8",
     "DoublePrecision": "float8",
     "Boolean": "bool",
+    "JSON": "json",
     "JSONB": "jsonb",
     "Bytea": "bytea",
     "Timestamptz": "timestamptz",

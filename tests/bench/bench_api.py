@@ -23,6 +23,7 @@ import pytest
 from http_phone import PULL, PUSH
 from load import Connection, Figures, drive, post
 from processes import Api, Program, device_token, free_port
+from raw_tables import RAW_TABLES
 from worlds import World
 
 from callout_backend.wiring import add_hooks
@@ -124,14 +125,7 @@ class Bench:
         for start in range(0, NOTES, 200):
             await self.phone.push(*notes[start : start + 200])
         conn = await asyncpg.connect(self.admin)
-        await conn.execute(
-            """
-            create table bench_event (like visit_event including defaults including indexes);
-            create table bench_receipt (like receipt including defaults including indexes);
-            create table bench_journal (like journal including defaults including indexes);
-            create table bench_feed (like sync_feed including defaults including indexes);
-            """
-        )
+        await conn.execute(RAW_TABLES)
         await conn.execute("vacuum analyze")
         await conn.close()
         return self

@@ -73,6 +73,15 @@ async def lifespan(_: Litestar) -> Any:
     await POOL["p"].close()
 
 
+class FeedAsk(msgspec.Struct):
+    org: UUID
+    scopes: list[UUID]
+    limit: int
+    xid: str = "0"
+    entity: str = ""
+    row: UUID = UUID(int=0)
+
+
 def answer(body: bytes) -> Response[bytes]:
     return Response(body, media_type="application/json", status_code=200)
 
@@ -88,6 +97,34 @@ async def pull(request: Request[Any, Any, Any]) -> Response[bytes]:
     )
     page = {
         "cursor": str(rows[-1]["row_id"]) if rows else "",
+        "documents": msgspec.Raw(("[" + ",".join(row["body"] for row in rows) + "]").encode()),
+    }
+    return answer(msgspec.json.encode({"data": {"pull": page}}))
+
+
+@post("/feed")
+async def feed(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """A page after a key of the feed's own order, by its index: what a pull would cost with nothing around it."""
+    ask = msgspec.json.decode(await request.body(), type=FeedAsk)
+    rows = await POOL["p"].fetch(
+        """
+        select p.* from unnest($2::uuid[]) as s(scope_id) cross join lateral (
+            select xid::text as xid, entity, row_id, body from sync_feed f
+            where org_id = $1 and f.scope_id = s.scope_id and f.op = 'U'
+              and (f.xid, entity, row_id) > ($3::text::xid8, $4::text, $5::uuid)
+            order by f.xid, entity, row_id limit $6
+        ) p order by p.xid::xid8, p.entity, p.row_id limit $6
+        """,
+        ask.org,
+        ask.scopes,
+        ask.xid,
+        ask.entity,
+        ask.row,
+        ask.limit,
+    )
+    last = rows[-1] if rows else None
+    page = {
+        "cursor": {"xid": last["xid"], "entity": last["entity"], "row": last["row_id"]} if last else None,
         "documents": msgspec.Raw(("[" + ",".join(row["body"] for row in rows) + "]").encode()),
     }
     return answer(msgspec.json.encode({"data": {"pull": page}}))
@@ -170,4 +207,4 @@ async def visits(request: Request[Any, Any, Any]) -> Response[bytes]:
     return answer(msgspec.json.encode({"data": {"visits": found}}))
 
 
-app = Litestar([pull, push, visits], lifespan=[lifespan], openapi_config=None)
+app = Litestar([pull, feed, push, visits], lifespan=[lifespan], openapi_config=None)

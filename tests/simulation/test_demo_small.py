@@ -6,16 +6,15 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
 import pytest
 from rich.console import Console
 
-from callout_backend.demo import compare, main
-from callout_backend.demo.crew import EngineerDay, Made, skew_of
+from callout_backend.demo import compare, copies, main
+from callout_backend.demo.crew import Made, skew_of
 from callout_backend.house import DEMO_FILE
 from callout_backend.settings import Settings
 from callout_client import Store
@@ -67,7 +66,8 @@ def test_nothing_was_lost_doubled_or_different(played: Played) -> None:
     told = played.told
     assert (told["lost"], told["doubled"], told["mismatched"]) == (0, 0, 0), told["copies"]["samples"]
     assert played.code == 0
-    assert told["commands"]["events"] + told["commands"]["quarantined"] == told["commands"]["made"]
+    commands = told["commands"]
+    assert commands["events"] + commands["edits"] + commands["quarantined"] == commands["made"]
 
 
 def test_the_day_really_happened(played: Played, scale: int) -> None:
@@ -82,6 +82,8 @@ def test_the_day_really_happened(played: Played, scale: int) -> None:
         told["events"]
     )
     assert told["visits"]["completed"] >= 5
+    assert told["commands"]["edits"] > 0
+    assert sum(told["pictures"].values()) > 0
     assert sum(told["network"].values()) > 0
     assert told["office"]["ordered by customers"] == told["office"]["sent twice, taken once"] > 0
     assert told["storm"]["documents_per_s"] > 0
@@ -136,18 +138,22 @@ async def test_the_comparison_finds_a_lost_a_stale_and_a_ghost_document(
         engineer_id = await work.fetchval(
             "select engineer_id from visit where plan = 'dispatched' and engineer_id is not null limit 1"
         )
+        device_id = await work.fetchval(
+            "select d.id from device d join engineer e on e.user_id = d.user_id where e.id = $1", engineer_id
+        )
         rows = await work.fetch(
             "select body from sync_feed where op = 'U' and scope_id = any($1)",
-            [engineer_id, played.org_id],
+            [engineer_id, played.org_id, device_id],
         )
     store = Store()
     items = [msgspec.json.decode(row["body"], type=PageItem) for row in rows]
     store.apply_page(items, cursor="c", epoch="e", last=True)
-    days = cast(
-        list[EngineerDay],
-        [SimpleNamespace(seat=SimpleNamespace(id=engineer_id), phone=SimpleNamespace(store=store))],
-    )
-    whole = await compare.compare_copies(same, played.org_id, days)
+
+    async def compared() -> copies.Copies:
+        held = copies.Held(engineer_id=engineer_id, device_id=device_id, documents=store.documents())
+        return await copies.compare_copies(same, played.org_id, [held])
+
+    whole = await compared()
     assert (whole.mismatched, whole.documents) == (0, len(items))
 
     visits = [item for item in items if item.entity == "visit"]
@@ -158,7 +164,7 @@ async def test_the_comparison_finds_a_lost_a_stale_and_a_ghost_document(
         PageItem("contact", str(uuid4()), "upsert", msgspec.Raw(b"{}")),
     ]
     store.apply_page(broken, cursor="c", epoch="e", last=True)
-    found = await compare.compare_copies(same, played.org_id, days)
+    found = await compared()
     assert (found.lost, found.stale, found.extra) == (1, 1, 1)
     assert len(found.samples) == 3
 

@@ -16,6 +16,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from callout_contracts import SCHEMA_VERSION
 from callout_store.ids import new_id
 from callout_store.work import Actor, Database, Work
 from callout_sync import cursor as cursors
@@ -51,7 +52,7 @@ class Phone:
         limit = limit or self.page
         while True:
             async with self.db.work(self.org_id, actor=self.actor) as work:
-                page = await pull(work, cursor=self.cursor, limit=limit)
+                page = await pull(work, cursor=self.cursor, limit=limit, schema_version=SCHEMA_VERSION)
             for item in msgspec.json.decode(page.documents):
                 seen += 1
                 if item["op"] == "delete":

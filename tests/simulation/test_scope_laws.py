@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from worlds import STROKES, Phone, World
 
 from callout_backend.wiring import add_hooks
-from callout_dispatch import assign, engineers
-from callout_dispatch.engineer_terms import NewEngineer, NewShift
-from callout_orders import customers, orders, signoff, stock
+from callout_dispatch import assign, crew, engineers
+from callout_dispatch.engineer_terms import NewEngineer, NewShift, NewTerritory
+from callout_orders import articles, customers, forms, order_parts, orders, signoff, stock
 from callout_orders.customers import NewAsset, NewContact, NewPart, NewSite
 from callout_people import organisations, users
 from callout_people.principals import Role
@@ -27,7 +27,7 @@ from callout_people.users import NewUser
 from callout_store.errors import Refusal, ResyncRequired
 from callout_store.ids import new_id
 from callout_store.work import Database, Work
-from callout_sync import push, scope
+from callout_sync import again, scope
 
 ENGINEERS = 3
 WHO = st.integers(0, ENGINEERS - 1)
@@ -56,7 +56,9 @@ class Laws(RuleBasedStateMachine):
 
     @initialize()
     def found(self) -> None:
-        self.window, self.count = 14, 0
+        self.count = 0
+        self.articles: list[UUID] = []
+        self.forms: list[UUID] = []
         self.sites: list[tuple[UUID, UUID, UUID]] = []
         self.orders: list[UUID] = []
         self.visits: list[UUID] = []
@@ -69,6 +71,12 @@ class Laws(RuleBasedStateMachine):
     async def _found(self) -> World:
         world = await World(self.db).build(phones=ENGINEERS)
         self.sites.append((world.site, world.contact, world.asset))
+        async with self.db.work(world.org, actor=world.dispatcher) as work:
+            self.territories = await engineers.create_territories(
+                work, [NewTerritory(code="N", name="North"), NewTerritory(code="S", name="South")]
+            )
+            for code in ("PA", "PB"):
+                await customers.create_part(work, NewPart(code=code, name=code))
         return world
 
     def act(self, do: Callable[[Work], Awaitable[Any]]) -> Any:
@@ -85,13 +93,20 @@ class Laws(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------------------ the desk
 
-    @rule(which=WHICH, bare=st.booleans(), priority=st.sampled_from(["P0", "P1", "P2"]))
-    def take_in(self, which: int, bare: bool, priority: str) -> None:
+    @rule(
+        which=WHICH,
+        bare=st.booleans(),
+        priority=st.sampled_from(["P0", "P1", "P2"]),
+        kind=st.sampled_from(["repair", "service"]),
+    )
+    def take_in(self, which: int, bare: bool, priority: str, kind: str = "repair") -> None:
         site, contact, asset = self.pick(self.sites, which)
         more: dict[str, Any] = {"contact_id": None, "asset_id": None} if bare else {"contact_id": contact}
         if not bare:
             more["asset_id"] = asset
-        self.orders.append(self.run_here(self.world.order(site_id=site, priority=priority, **more)))
+        self.orders.append(
+            self.run_here(self.world.order(site_id=site, priority=priority, kind=kind, **more))
+        )
 
     @rule()
     def another_site(self) -> None:
@@ -231,7 +246,7 @@ class Laws(RuleBasedStateMachine):
             entry = self.pick(rows, which)["id"]
             try:
                 self.run_here(
-                    push.retry(self.db, org_id=self.world.org, entry_id=entry, actor=self.world.dispatcher)
+                    again.retry(self.db, org_id=self.world.org, entry_id=entry, actor=self.world.dispatcher)
                 )
             except Refusal as refusal:
                 if refusal.retryable:
@@ -259,8 +274,74 @@ class Laws(RuleBasedStateMachine):
     @rule(days=st.sampled_from([1, 14, 60]))
     def set_window(self, days: int) -> None:
         self.act(lambda work: organisations.update_organisation(work, phone_window_days=days))
-        self.window = days
         self.sweep()
+
+    @rule(parts=st.sampled_from(["all", "needed"]), events=st.sampled_from([0, 2, 20]))
+    def set_phones(self, parts: str, events: int) -> None:
+        change = organisations.Phones(parts=parts, history_events=events)
+        self.act(lambda work: organisations.configure_phones(work, change))
+        self.sweep()
+
+    # ------------------------------------------------------------------------------------------------ crew and content
+
+    @rule(which=WHICH, who=st.sets(WHO, max_size=2))
+    def set_crew(self, which: int, who: set[int]) -> None:
+        if self.visits:
+            visit = self.pick(self.visits, which)
+            ids = [self.world.phones[one].engineer_id for one in sorted(who)]
+            self.act(lambda work: crew.set_crew(work, visit, ids))
+
+    @rule(who=WHO, where=st.sampled_from([None, 0, 1]))
+    def set_territory(self, who: int, where: int | None) -> None:
+        engineer = self.world.phones[who].engineer_id
+        territory = None if where is None else self.territories[where]
+        self.act(lambda work: crew.set_territory(work, engineer, territory))
+
+    @rule(
+        over=st.one_of(st.none(), WHICH),
+        kind=st.sampled_from([None, "repair", "service"]),
+        model=st.sampled_from([None, "M", "P-200"]),
+        where=st.sampled_from([None, 0, 1]),
+    )
+    def write_article(self, over: int | None, kind: str | None, model: str | None, where: int | None) -> None:
+        self.count += 1
+        text = articles.ArticleText(
+            title=f"Article {self.count}",
+            body="Turn it off first.",
+            kind=kind,
+            model=model,
+            territory_id=None if where is None else self.territories[where],
+        )
+        id_ = self.pick(self.articles, over) if self.articles and over is not None else None
+        made = self.act(lambda work: articles.save_article(work, text, id_=id_))
+        if made is not None and made not in self.articles:
+            self.articles.append(made)
+
+    @rule(which=WHICH)
+    def retire_article(self, which: int) -> None:
+        if self.articles:
+            article = self.pick(self.articles, which)
+            self.act(lambda work: articles.retire_article(work, article))
+
+    @rule(code=st.sampled_from(["checks", "gas"]), kind=st.sampled_from([None, "repair", "service"]))
+    def write_form(self, code: str, kind: str | None) -> None:
+        self.count += 1
+        schema = {"type": "object", "properties": {f"n{self.count}": {"type": "integer"}}}
+        form = forms.NewForm(code=code, title_en="Checks", title_zh="检查", schema=schema, kind=kind)
+        self.forms.append(self.act(lambda work: forms.save_form(work, form)))
+
+    @rule(which=WHICH)
+    def retire_form(self, which: int) -> None:
+        if self.forms:
+            form = self.pick(self.forms, which)
+            self.act(lambda work: forms.retire_form(work, form))
+
+    @rule(which=WHICH, wanted=st.dictionaries(st.integers(0, 2), st.integers(1, 3), max_size=2))
+    def set_parts(self, which: int, wanted: dict[int, int]) -> None:
+        if self.orders:
+            order = self.pick(self.orders, which)
+            codes = {("SEAL-1", "PA", "PB")[n]: quantity for n, quantity in wanted.items()}
+            self.act(lambda work: order_parts.set_order_parts(work, order, list(codes.items())))
 
     def sweep(self) -> None:
         for _ in range(50):
@@ -324,17 +405,18 @@ class Laws(RuleBasedStateMachine):
     async def _look(self) -> None:
         if not hasattr(self, "world"):
             return
+        rows = await whole_copy.tables(self.world)
         for phone in self.world.phones:
             if phone.device_id not in self.late:
-                await self._is_true(phone)
+                await self._is_true(phone, rows)
 
-    async def _is_true(self, phone: Phone) -> None:
+    async def _is_true(self, phone: Phone, rows: whole_copy.Tables | None = None) -> None:
         try:
             await phone.pull(limit=7)
         except ResyncRequired:
             phone.cursor, phone.copy = None, {}
             await phone.pull()
-        found = await whole_copy.differences(self.world, phone, datetime.now(UTC), self.window)
+        found = await whole_copy.differences(self.world, phone, datetime.now(UTC), rows)
         assert not found, "; ".join(found[:5])
 
     def teardown(self) -> None:

@@ -49,13 +49,10 @@ class HttpPhone:
     async def pull(self, limit: int = 500) -> None:
         """Pull until there is no more."""
         while True:
-            data = await self.ask(PULL, {"cursor": self.phone.cursor, "limit": limit})
+            data = await self.ask(PULL, {"cursor": self.phone.cursor, "limit": limit, "schemaVersion": 2})
             page = data["pull"]
             for item in page["documents"]:
-                if item["op"] == "delete":
-                    self.phone.copy.pop(item["id"], None)
-                else:
-                    self.phone.copy[item["id"]] = item
+                self.phone.keep(item)
             self.phone.cursor = page["cursor"]
             if not page["more"]:
                 return

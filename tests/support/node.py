@@ -107,7 +107,7 @@ def node_project(folder: Path) -> Path:
             )
             if done.returncode:
                 said = (done.stdout + done.stderr)[-TAIL_CHARS:]
-                _cannot(f"npm ci of {folder.relative_to(ROOT)} failed ({done.returncode}):\n{said}")
+                _cannot(f"npm ci of {folder.name} failed ({done.returncode}):\n{said}")
             (making / "repo").symlink_to(ROOT, target_is_directory=True)
             making.rename(target)
         finally:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from callout_contracts import SCHEMA_VERSION
 from callout_contracts.commands import Answer, PushEnvelope
 from callout_dispatch import assign, engineers
 from callout_dispatch.engineer_terms import NewEngineer, NewShift, NewSkill
@@ -22,10 +23,15 @@ from callout_people.users import NewUser
 from callout_store.ids import new_id
 from callout_store.work import Actor, Database
 from callout_sync.pull import pull
-from callout_sync.push import push
+from callout_sync.push import Pushed, push
 
 SITE = (37.7793, -122.4193)
 STROKES = [[[0.1, 0.1, 0], [0.4, 0.6, 80], [0.8, 0.2, 160]]]
+
+
+def slot(entity: str, id_: str) -> str:
+    """Under what a phone keeps a document: some entities carry the id of the row that they belong to."""
+    return f"{entity}:{id_}" if entity in ("history", "attachment", "outcome") else id_
 
 
 class Phone:
@@ -37,6 +43,7 @@ class Phone:
         self.sequence = 0
         self.cursor: str | None = None
         self.copy: dict[str, dict[str, Any]] = {}
+        self.schema_version = SCHEMA_VERSION
 
     @property
     def device_id(self) -> UUID:
@@ -60,31 +67,40 @@ class Phone:
         }
 
     async def push(self, *commands: Any, sent_at: datetime | None = None, **envelope: Any) -> list[Answer]:
-        pushed = await push(
+        return (await self.pushed(*commands, sent_at=sent_at, **envelope)).answers
+
+    async def pushed(self, *commands: Any, sent_at: datetime | None = None, **envelope: Any) -> Pushed:
+        """A push, with all that its answer says."""
+        return await push(
             self.world.db,
             org_id=self.world.org,
             actor=self.actor,
             envelope=PushEnvelope(sent_at=sent_at or datetime.now(UTC), commands=list(commands), **envelope),
         )
-        return pushed.answers
 
-    async def pull(self, limit: int = 500) -> list[dict[str, Any]]:
+    def keep(self, item: dict[str, Any]) -> None:
+        """Do with an item what a phone does."""
+        if item["op"] == "delete":
+            self.copy.pop(slot(item["entity"], item["id"]), None)
+        else:
+            self.copy[slot(item["entity"], item["id"])] = item
+
+    async def pull(self, limit: int = 500, **more: Any) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
         while True:
             async with self.world.db.work(self.world.org, actor=self.actor) as work:
-                page = await pull(work, cursor=self.cursor, limit=limit)
+                page = await pull(
+                    work, cursor=self.cursor, limit=limit, schema_version=self.schema_version, **more
+                )
             for item in msgspec.json.decode(page.documents):
                 items.append(item)
-                if item["op"] == "delete":
-                    self.copy.pop(item["id"], None)
-                else:
-                    self.copy[item["id"]] = item
+                self.keep(item)
             self.cursor = page.cursor
             if not page.more:
                 return items
 
     def held(self, entity: str) -> set[UUID]:
-        return {UUID(id_) for id_, item in self.copy.items() if item["entity"] == entity}
+        return {UUID(item["id"]) for item in self.copy.values() if item["entity"] == entity}
 
 
 class World:

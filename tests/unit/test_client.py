@@ -23,6 +23,7 @@ from callout_client import (
     uuid7,
 )
 from callout_client.store import PageItem
+from callout_client.transport import Answered
 from callout_contracts.commands import Command, Location
 
 VISIT = "01900000-0000-7000-8000-000000000001"
@@ -43,23 +44,27 @@ class Server:
         self.refreshed = 0
         self.answer: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda command: None
 
-    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    async def request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+        status, told = self._answer(path, body, headers)
+        return status, {}, msgspec.json.encode(told)
+
+    def _answer(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
         if self.faults:
             fault = self.faults.pop(0)
             if isinstance(fault, Exception):
                 raise fault
-            return fault[0], msgspec.json.encode(fault[1])
+            return fault
         asked = msgspec.json.decode(body)
         if path == "/auth/enrol":
-            return 200, msgspec.json.encode({"deviceId": "d1", "accessToken": "a0", "refreshToken": "r0"})
+            return 200, {"deviceId": "d1", "accessToken": "a0", "refreshToken": "r0"}
         if path == "/auth/refresh":
             assert asked["refreshToken"] == f"r{self.refreshed}"
             self.refreshed += 1
             fresh = {"accessToken": f"a{self.refreshed}", "refreshToken": f"r{self.refreshed}"}
-            return 200, msgspec.json.encode(fresh)
+            return 200, fresh
         assert headers["Authorization"] == f"Bearer a{self.refreshed}"
         data = self._push(asked) if "push" in asked["query"] else self._pull(asked)
-        return 200, msgspec.json.encode({"data": data})
+        return 200, {"data": data}
 
     def _push(self, asked: dict[str, Any]) -> dict[str, Any]:
         answers = []
@@ -151,17 +156,17 @@ async def test_commands_go_oldest_first_in_batches_and_leave_the_queue_when_answ
 async def test_a_lost_answer_is_a_replay_and_not_a_second_command(bench: Bench) -> None:
     """A part would be booked out of the van twice."""
     id_ = bench.note()
-    inner = bench.server.post
+    inner = bench.server.request
     losses = iter([True, False])
 
     class LosesAnswers:
-        async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-            answer = await inner(path, body, headers)
+        async def request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+            answer = await inner(method, path, body, headers)
             if next(losses):
                 raise NetworkLost("answer lost")
             return answer
 
-    bench.phone.transport = LosesAnswers()
+    bench.phone.wire.transport = LosesAnswers()
     (answer,) = await bench.phone.push()
     assert answer.status == "duplicate"
     assert answer.first_status == "applied"
@@ -269,15 +274,15 @@ async def test_an_access_token_that_ran_out_is_refreshed_once(bench: Bench) -> N
 async def test_a_second_refusal_after_a_refresh_is_final(bench: Bench) -> None:
     """A phone whose fresh token is refused too would refresh in a circle."""
     bench.server.faults = [refusal("NOT_AUTHENTICATED")]
-    real = bench.server.post
+    real = bench.server.request
 
-    async def post(path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        answer = await real(path, body, headers)
+    async def request(method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+        answer = await real(method, path, body, headers)
         if path == "/auth/refresh":
             bench.server.faults = [refusal("NOT_AUTHENTICATED")]
         return answer
 
-    bench.server.post = post  # type: ignore[method-assign]
+    bench.server.request = request  # type: ignore[method-assign]
     with pytest.raises(Refused, match="NOT_AUTHENTICATED"):
         await bench.phone.pull()
     assert bench.server.refreshed == 1
@@ -342,15 +347,15 @@ async def test_during_a_resync_the_old_copy_stays_until_the_last_page() -> None:
     await bench.phone.pull()
     bench.store.start_again()
     bench.server.pages = [{"documents": [visit("b")], "more": True, "cursor": "n1"}]
-    inner = bench.server.post
+    inner = bench.server.request
     calls = iter([False, True])
 
-    async def post(path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    async def request(method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answered:
         if next(calls, False):
             raise NetworkLost("mid-way")
-        return await inner(path, body, headers)
+        return await inner(method, path, body, headers)
 
-    bench.server.post = post  # type: ignore[method-assign]
+    bench.server.request = request  # type: ignore[method-assign]
     with pytest.raises(NetworkLost):
         await bench.phone.pull()
     assert [id_ for _, id_, _ in bench.store.documents("visit")] == ["a", "b"]
@@ -421,9 +426,9 @@ class Recorder:
     def __init__(self) -> None:
         self.arrived: list[bytes] = []
 
-    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    async def request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answered:
         self.arrived.append(body)
-        return 200, body
+        return 200, {}, body
 
 
 @pytest.mark.parametrize(
@@ -441,10 +446,10 @@ async def test_each_fault_does_what_it_says(faults: Faults, arrives: int, answer
     wire = Recorder()
     network = FaultyTransport(wire, faults, rng=random.Random(1))
     if answered:
-        assert await network.post("/graphql", b"x", {}) == (200, b"x")
+        assert (await network.request("POST", "/graphql", b"x", {}))[2] == b"x"
     else:
         with pytest.raises(NetworkLost):
-            await network.post("/graphql", b"x", {})
+            await network.request("POST", "/graphql", b"x", {})
     assert len(wire.arrived) == arrives
 
 
@@ -454,9 +459,9 @@ async def test_held_requests_arrive_late_and_in_another_order() -> None:
     network = FaultyTransport(wire, Faults(held=1.0), rng=random.Random(1))
     for body in (b"1", b"2"):
         with pytest.raises(NetworkLost):
-            await network.post("/graphql", body, {})
+            await network.request("POST", "/graphql", body, {})
     network.faults = Faults()
-    await network.post("/graphql", b"3", {})
+    await network.request("POST", "/graphql", b"3", {})
     await network.flush()
     assert wire.arrived == [b"3", b"2", b"1"]
 
@@ -467,5 +472,5 @@ async def test_offline_nothing_passes() -> None:
     network = FaultyTransport(wire, rng=random.Random(1))
     network.online = False
     with pytest.raises(NetworkLost):
-        await network.post("/graphql", b"x", {})
+        await network.request("POST", "/graphql", b"x", {})
     assert wire.arrived == []

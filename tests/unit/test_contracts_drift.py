@@ -8,7 +8,7 @@ import pytest
 
 from callout_contracts.commands import PAYLOADS
 from callout_graphql.documents import Documents
-from callout_graphql.export import TARGET, generated
+from callout_graphql.export import FOLDERS, TARGET, generated
 from callout_graphql.guard import Limits
 from callout_graphql.operations import OPERATIONS
 from callout_graphql.schema import engine
@@ -28,8 +28,8 @@ def test_the_committed_file_is_the_generated_one(name: str) -> None:
 
 def test_nothing_lies_beside_the_generated_files() -> None:
     """A file that is no longer generated would go on describing what is no longer there."""
-    for folder in ("operations", "json_schema"):
-        there = {f"{folder}/{path.name}" for path in (TARGET / folder).iterdir()}
+    for folder in FOLDERS:
+        there = {f"{folder}/{path.name}" for path in (TARGET / folder).iterdir()} - {f"{folder}/README.md"}
         assert there == {name for name in FILES if name.startswith(f"{folder}/")}
 
 

@@ -1,26 +1,33 @@
 """One engineer's day on the reference phone: real requests with a network, a growing queue without."""
 
 import contextlib
-import hashlib
+import io
 import math
 import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
+from PIL import Image
 
+from callout_backend.demo.copies import Held
 from callout_backend.demo.fast import Truth, until
-from callout_backend.demo.names import FINDINGS, NOTES, OBJECTIONS, RESOLUTIONS
+from callout_backend.demo.names import ACCESS_NOTES, FINDINGS, NOTES, OBJECTIONS, RESOLUTIONS
 from callout_backend.demo.world import Seat
 from callout_client import DeviceClock, Faults, FaultyTransport, NetworkLost, Phone, Store, Transport
 from callout_contracts.commands import Answer, Location
 from callout_geo.points import Point
 from callout_store.clock import FastClock
 
-DAY_FAULTS: Final = Faults(lost_before=0.03, lost_answer=0.05, repeated=0.05, held=0.04, delay_s_max=0.03)
-STORM_FAULTS: Final = Faults(lost_before=0.08, lost_answer=0.15, repeated=0.15, held=0.15, delay_s_max=0.05)
+DAY_FAULTS: Final = Faults(
+    lost_before=0.03, lost_answer=0.05, repeated=0.05, held=0.04, cut=0.05, delay_s_max=0.03
+)
+STORM_FAULTS: Final = Faults(
+    lost_before=0.08, lost_answer=0.15, repeated=0.15, held=0.15, cut=0.05, delay_s_max=0.05
+)
 BATCH_COMMANDS: Final = 20
 """Small, so that a day's queue goes in several batches, which the network can put in another order."""
 OPEN_STATES: Final = ("dispatched", "accepted", "travelling", "in_progress")
@@ -63,7 +70,10 @@ class EngineerDay:
     ) -> None:
         self.seat, self.crew = seat, crew
         self.rng = random.Random(seed)
-        self.network = FaultyTransport(wire, rng=random.Random(seed + ":network"))
+        # Pieces of photos are lost and cut, not held back: in a fast day a wait doubled ten times is an evening.
+        self.network = FaultyTransport(
+            wire, rng=random.Random(seed + ":network"), may_repeat=lambda path: path == "/graphql"
+        )
         self.truth = Truth(crew.clock)
         self.phone = Phone(
             self.network,
@@ -83,6 +93,13 @@ class EngineerDay:
         self._links: dict[str, str] = {}
         self._where = seat.home
         self.pulled = 0
+
+    def held(self) -> Held:
+        """The phone's copy, to be compared."""
+        store = self.phone.store
+        return Held(
+            engineer_id=self.seat.id, device_id=UUID(store.mark("device")), documents=store.documents()
+        )
 
     # ------------------------------------------------------------------------------------------- the day
 
@@ -128,7 +145,7 @@ class EngineerDay:
         while True:
             with contextlib.suppress(NetworkLost):
                 await self._push_and_pull()
-                if not self.phone.store.pending():
+                if not self.phone.store.pending() and not self.phone.store.pictures.pending():
                     return
 
     async def settle(self) -> None:
@@ -148,6 +165,7 @@ class EngineerDay:
     async def _push_and_pull(self) -> None:
         await self.phone.push()
         self.pulled += await self.phone.pull()
+        await self.phone.upload()
 
     def _heard(self, answers: list[Answer]) -> None:
         for answer in answers:
@@ -192,9 +210,11 @@ class EngineerDay:
             part = {"partId": rng.choice(self._parts), "quantity": rng.choice((1, 1, 1, 2))}
             await step("visit.replace_part", minutes * 0.5, part, where=there, duration_s=minutes * 30)
         if rng.random() < 0.35:
-            picture = {"sha256": hashlib.sha256(rng.randbytes(16)).hexdigest(), "mediaType": "image/jpeg"}
-            size = {"sizeBytes": rng.randint(200_000, 4_000_000)}
-            await step("visit.photo", 1, {**picture, **size}, where=there)
+            at += timedelta(minutes=1)
+            await until(clock, at)
+            self._as_of(at, lambda: self._photo(visit["id"], there))
+        if site.get("id") and rng.random() < 0.15:
+            self._as_of(at, lambda: self._access_note(visit["id"], site["id"]))
         if rng.random() < 0.3:
             await step("visit.note", 1, {"text": rng.choice(NOTES)})
         by_phone = rng.random() < 0.55
@@ -236,6 +256,21 @@ class EngineerDay:
     ) -> None:
         id_ = self.phone.record(kind, visit_id, payload, location=location, duration_s=duration_s)
         self.made.append(Made(id=str(id_), kind=kind, at=self.truth()))
+
+    def _photo(self, visit_id: str, where: Point) -> None:
+        picture = Image.effect_noise((96, 72), self.rng.uniform(20, 90)).convert("RGB")
+        out = io.BytesIO()
+        picture.save(out, "JPEG", quality=70)
+        id_ = self.phone.take_photo(visit_id, out.getvalue(), location=self._fix(where))
+        self.made.append(Made(id=str(id_), kind="visit.photo", at=self.truth()))
+
+    def _access_note(self, visit_id: str, site_id: str) -> None:
+        """What the next engineer should know. The site may have left the phone while the visit went on."""
+        if self.phone.store.get("site", site_id) is None:
+            return
+        note = self.rng.choice(ACCESS_NOTES)
+        id_ = self.phone.edit("site", site_id, changes={"accessNote": note}, visit_id=visit_id)
+        self.made.append(Made(id=str(id_), kind="record.edit", at=self.truth()))
 
     def _signature(self, order: dict[str, Any], site: dict[str, Any]) -> dict[str, Any]:
         accepts = self.rng.random() < 0.93

@@ -18,7 +18,7 @@ import asyncpg
 import msgspec
 from rich.console import Console
 
-from callout_backend.demo import box, compare, intake, report, sf311, world
+from callout_backend.demo import box, compare, copies, intake, report, sf311, world
 from callout_backend.demo.crew import Crew, EngineerDay, skew_of
 from callout_backend.demo.fast import api_servers
 from callout_backend.demo.office import Desk, Office, contact_email
@@ -169,7 +169,7 @@ class Demo:
             after = _handled(days)
             signing_done.set()
             await signing
-            copies = await self._settle(staff.org_id, days)
+            compared = await self._settle(staff.org_id, days)
             made = [one for of_one in days for one in of_one.made]
             commands = await compare.compare_commands(self.db, staff.org_id, made)
             clocks = await compare.compare_clocks(
@@ -188,7 +188,7 @@ class Demo:
             planned=planned,
             days=days,
             office=office,
-            copies=copies,
+            copies=compared,
             commands=commands,
             tallies=tallies,
             clocks=clocks,
@@ -260,15 +260,15 @@ class Demo:
             await intake.rest(work, ordered)
         return ordered
 
-    async def _settle(self, org_id: UUID, days: list[EngineerDay]) -> compare.Copies:
+    async def _settle(self, org_id: UUID, days: list[EngineerDay]) -> copies.Copies:
         """Pull until every phone is quiet and equal; a writer elsewhere may hold rows back for a moment."""
         for _ in range(SETTLE_ROUNDS):
             await _all(*(day.settle() for day in days))
-            copies = await compare.compare_copies(self.db, org_id, days)
-            if not copies.mismatched:
+            compared = await copies.compare_copies(self.db, org_id, [day.held() for day in days])
+            if not compared.mismatched:
                 break
             await asyncio.sleep(0.25)
-        return copies
+        return compared
 
     async def _clocks(self, staff: world.Staff, order_ids: list[UUID]) -> None:
         """Let the day's SLA timers fire: each promise that was not kept is journaled, here or by a worker beside us."""

@@ -50,7 +50,7 @@ async def api_servers(
     """`callout serve` processes on free local ports, on the fast clock; a client for each."""
     with Supervisor(settings.data) as children:
         urls = []
-        for number, port in enumerate(_free_ports(PROCESSES), start=1):
+        for number, port in enumerate(free_ports(PROCESSES), start=1):
             own = replace(
                 settings,
                 host=LOOPBACK,
@@ -69,11 +69,12 @@ async def api_servers(
                     base_url=url, timeout=30, limits=httpx.Limits(max_connections=60), trust_env=False
                 )
                 clients.append(await stack.enter_async_context(client))
-            await _wait_until_ready(clients, children)
+            await wait_until_ready(clients, children)
             yield clients
 
 
-async def _wait_until_ready(clients: list[httpx.AsyncClient], children: Supervisor) -> None:
+async def wait_until_ready(clients: list[httpx.AsyncClient], children: Supervisor) -> None:
+    """Until each of the servers answers; raises EmbeddedError with the end of its log where one ended."""
     async with asyncio.timeout(READY_SECONDS):
         for client in clients:
             while True:
@@ -88,7 +89,8 @@ async def _wait_until_ready(clients: list[httpx.AsyncClient], children: Supervis
                 await asyncio.sleep(0.05)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on now."""
     sockets = [socket.socket() for _ in range(count)]
     for one in sockets:
         one.bind((LOOPBACK, 0))

@@ -67,6 +67,12 @@ NOTES: Final = (
     "客户希望下次提前电话通知。",
     "Parking only on the north side.",
 )
+ACCESS_NOTES: Final = (
+    "Gate code at the porter's.",
+    "Ring at the back door.",
+    "Cellar key is in the kiosk.",
+    "门禁请联系物业。",
+)
 RESOLUTIONS: Final = (
     "Cleared and flushed.",
     "Part replaced, tested.",

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from callout_backend.demo.compare import Commands, Copies
+from callout_backend.demo.compare import Commands
+from callout_backend.demo.copies import Copies
 from callout_backend.demo.crew import EngineerDay
 from callout_backend.demo.office import Office
 from callout_backend.demo.sf311 import Sheet
@@ -116,7 +117,7 @@ def collect(
         "storm": storm,
         "copies": msgspec.to_builtins(copies),
         "commands": msgspec.to_builtins(commands),
-        "lost": commands.lost,
+        "lost": commands.lost + commands.awaited,
         "doubled": commands.doubled + commands.from_nowhere + commands.stock_wrong + twice,
         "mismatched": copies.mismatched,
         "seconds": {**seconds, "total": round(sum(seconds.values()), 2)},

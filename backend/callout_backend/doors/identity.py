@@ -30,13 +30,14 @@ async def authenticate(
 
 
 async def principal_of(connection: Connection, *, cached: bool = False) -> Principal:
-    """Who is on this request or socket. Raises NotAuthenticated or DeviceRevoked."""
+    """Who is on this request or socket. Raises NotAuthenticated, DeviceRevoked or DeviceWiped."""
     state = connection.app.state
     principal = await authenticate(
         state.db, state.issuer, connection.headers.get("authorization"), cached=cached
     )
     if principal is None:
         raise NotAuthenticated()
+    principal.refuse_wiped()
     return principal
 
 

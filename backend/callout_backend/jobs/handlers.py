@@ -3,16 +3,19 @@
 from datetime import datetime
 from uuid import UUID
 
-from callout_backend.jobs import sweeps, webhooks
+from callout_backend.jobs import holds, sweeps, webhooks
 from callout_backend.jobs.deliver import WebhookHandler
 from callout_backend.jobs.drain import Handlers
+from callout_backend.jobs.pictures import picture_handler
+from callout_backend.jobs.uploads import expire_handler, finish_handler
 from callout_backend.settings import Settings
 from callout_orders import sla_watch
 from callout_orders.intake import SLA_CHANNEL
 from callout_store import timers
 from callout_store.outbox import Claimed, Hopeless
 from callout_store.work import Database, Work
-from callout_sync import scope
+from callout_sync import attachments, purge, scope, uploads
+from callout_sync.blobs import Storage
 
 
 async def check_sla(db: Database, item: Claimed) -> None:
@@ -33,9 +36,11 @@ async def check_sla(db: Database, item: Claimed) -> None:
 
 
 async def sweep_scopes(db: Database, item: Claimed) -> None:
-    """Bring phones up to the organisation's window, a batch a transaction. Harmless twice: the second finds nothing."""
-    while await db.run(item.org_id, scope.sweep):
-        pass
+    """Bring phones up to what they shall hold, and forget deletes that are too old, a batch a transaction. Harmless
+    twice: the second finds nothing."""
+    for act in (scope.sweep, purge.purge):
+        while await db.run(item.org_id, act):
+            pass
 
     async def again(work: Work) -> None:
         # Set anew meanwhile, because the window changed: then that firing stands.
@@ -47,8 +52,13 @@ async def sweep_scopes(db: Database, item: Claimed) -> None:
 
 def make_handlers(settings: Settings, webhook: WebhookHandler | None = None) -> Handlers:
     """Every channel's handler."""
+    storage = Storage(settings.storage_place)
     return {
         webhooks.CHANNEL: webhook or WebhookHandler(private_allowed=settings.webhook_private),
         SLA_CHANNEL: check_sla,
         sweeps.CHANNEL: sweep_scopes,
+        holds.CHANNEL: holds.force_held,
+        attachments.CHANNEL: picture_handler(storage),
+        uploads.FINISH_CHANNEL: finish_handler(storage),
+        uploads.EXPIRE_CHANNEL: expire_handler(storage),
     }

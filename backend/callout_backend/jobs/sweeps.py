@@ -1,6 +1,6 @@
 """The daily sweep of an organisation's phones: set when the organisation is founded, and again by each sweep.
 
-A change of the phones' window is swept at once: visits leave the phones, or come back to them."""
+A change of what phones hold is swept at once: rows leave the phones, or come back to them."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,9 @@ CHANNEL = "scope.sweep"
 KEY = "scope.sweep"
 EVERY = timedelta(days=1)
 FOUNDED = "organisation.created"
-CHANGED, WINDOW = "organisation.changed", "phoneWindowDays"
+CHANGED = "organisation.changed"
+HELD = frozenset({"phoneWindowDays", "phoneHistoryEvents", "phoneParts"})
+"""Settings of an organisation that decide what its phones hold."""
 
 
 async def arm(work: Work, *, after: timedelta = EVERY) -> None:
@@ -23,10 +25,11 @@ async def arm(work: Work, *, after: timedelta = EVERY) -> None:
 
 
 async def arm_for_organisation(work: Work, lines: list[tuple[UUID, Any]]) -> None:
-    """The hook over journal lines: a new organisation gets its first sweep, one with another window its next at once."""
+    """The hook over journal lines: a new organisation gets its first sweep, one whose phones shall hold other rows its
+    next at once."""
     for _, entry in lines:
         if entry.kind == FOUNDED:
             await arm(work)
-        elif entry.kind == CHANGED and WINDOW in entry.data:
+        elif entry.kind == CHANGED and HELD & entry.data.keys():
             await arm(work, after=timedelta())
             work.owes = True

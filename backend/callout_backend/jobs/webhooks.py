@@ -26,8 +26,11 @@ async def owe(work: Work, lines: list[tuple[UUID, Any]]) -> None:
     told = [(id_, entry) for id_, entry in lines if is_told(entry)]
     if not told:
         return
-    wants = await work.fetchval("select webhook_url is not null from organisation where id = $1", work.org_id)
-    if wants:
+    if work.webhook is None:
+        work.webhook = await work.fetchval(
+            "select webhook_url is not null from organisation where id = $1", work.org_id
+        )
+    if work.webhook:
         await outbox.send(work, *(message(work, id_, entry) for id_, entry in told))
 
 

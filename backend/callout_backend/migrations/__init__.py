@@ -78,10 +78,15 @@ async def run_sql(folder: str) -> None:
             raise RuntimeError(f"{path.name}: {fault}") from fault
 
 
+STAMPED = ("field_version", "device", "sync_purge")
+"""Tables beside the feed whose rows name transactions."""
+
+
 async def _guard_epoch(conn: Any) -> None:
     """After a dump was restored, transaction ids start low again: no cursor handed out before may be believed.
 
-    Feed rows of the old epoch are stamped with the present transaction, and phones are told to pull from the start.
+    Feed rows of the old epoch are stamped with the present transaction, and phones are told to pull from the start. What
+    else names a transaction is stamped likewise, or forgotten.
     """
     # The owner is bound by row-level security too (FORCE); the look across organisations needs it lifted, in this
     # transaction only.
@@ -90,6 +95,14 @@ async def _guard_epoch(conn: Any) -> None:
         "select true from sync_feed where xid > pg_snapshot_xmax(pg_current_snapshot()) limit 1"
     )
     if restored:
+        for table in STAMPED:
+            await conn.execute(f"alter table {table} no force row level security")
         await conn.execute("update sync_epoch set epoch = gen_random_uuid(), changed_at = now()")
         await conn.execute("update sync_feed set xid = pg_current_xact_id()")
+        await conn.execute("update field_version set xid = pg_current_xact_id()")
+        await conn.execute("update device set pulled_xid = null, withheld_from = null, rows_base_xid = null")
+        # Phones of the old epoch start again anyway; those of the new one have missed no delete.
+        await conn.execute("delete from sync_purge")
+        for table in STAMPED:
+            await conn.execute(f"alter table {table} force row level security")
     await conn.execute("alter table sync_feed force row level security")

@@ -46,7 +46,8 @@ create table form (
     kind text,
     title_en text not null,
     title_zh text not null,
-    json_schema jsonb not null,
+    -- Not jsonb, which forgets the order of the properties: a phone shows them in that order.
+    json_schema json not null,
     active boolean not null default true,
     created_at timestamptz not null,
     created_by uuid,

@@ -13,5 +13,7 @@ create table visit_crew (
     foreign key (org_id, engineer_id) references engineer (org_id, id)
 );
 create index visit_crew_engineer on visit_crew (org_id, engineer_id);
+-- What lies on an engineer's phone, also after years.
+create index visit_phone on visit (org_id, engineer_id, ended_at);
 -- The last events of an asset, for its history.
 create index visit_event_asset on visit_event (org_id, asset_id, corrected_at desc, id desc) where asset_id is not null;

@@ -1,5 +1,6 @@
 alter table device
     add column schema_version int not null default 1,
+    -- What the phone showed that it had when it pulled: rows of transactions below this one.
     add column pulled_xid xid8,
     add column pulled_at timestamptz,
     add column pushed_at timestamptz,
@@ -8,8 +9,16 @@ alter table device
     add column storage_free_bytes bigint,
     -- Everything up to this sequence was answered, or is no longer on the phone: nothing waits for it.
     add column settled_sequence bigint not null default 0,
+    -- The highest sequence whose time was worked out, and that time: nothing with a higher one was made before it.
+    add column timed_sequence bigint not null default 0,
+    add column timed_at timestamptz,
     -- Rows that left were kept back from this transaction on, because the phone had unsent work on its rows.
     add column withheld_from xid8,
+    -- A client of rows (WatermelonDB): what it had pulled when the changes began that it has not sent yet.
+    add column rows_base_xid xid8,
+    -- What its scopes held when that was last added up.
+    add column copy_bytes bigint,
+    add column copy_measured_at timestamptz,
     add column wipe_mode text check (wipe_mode in ('after_upload', 'stolen')),
     add column wipe_reason text,
     add column wipe_requested_at timestamptz,
@@ -20,9 +29,15 @@ alter table sync_feed
     add column changed_at timestamptz not null default now(),
     -- The shape of the documents in `body`; rows of an older one are written anew by the sweep.
     add column shape int not null default 1;
-create index sync_feed_entity on sync_feed (org_id, scope_id, entity, xid, row_id);
+-- A phone that starts reads what is there, and steps over nothing that left: rows that stay and rows that left lie in an
+-- index each. One entity alone is read from them too: its name is in the index.
+drop index sync_feed_order;
+create index sync_feed_here on sync_feed (org_id, scope_id, xid, entity, row_id) where op = 'U';
+create index sync_feed_gone on sync_feed (org_id, scope_id, xid, entity, row_id) where op = 'D';
 create index sync_feed_left on sync_feed (org_id, changed_at) where op = 'D';
-create index sync_feed_shape on sync_feed (org_id, shape) where op = 'U';
+-- Empty once the sweep has written the older shapes anew; goes with `callout_sync.scope_rules.SHAPE`.
+create index sync_feed_shape on sync_feed (org_id, entity, row_id) where op = 'U' and shape < 2;
+update timer set due_at = now() where key = 'scope.sweep' and state = 'armed';
 
 -- Deletes written up to this transaction may be gone: an older cursor starts again.
 create table sync_purge (
@@ -43,15 +58,18 @@ create table held_command (
     clocks jsonb not null,
     received_at timestamptz not null,
     force_at timestamptz not null,
-    state text not null default 'held' check (state in ('held', 'applied', 'forced')),
+    -- answered: it could not be applied and was answered at once; it stands here so that others do not wait for it.
+    state text not null default 'held' check (state in ('held', 'answered', 'applied', 'forced')),
     settled_at timestamptz,
     primary key (org_id, command_id),
     foreign key (org_id, device_id) references device (org_id, id)
 );
-create index held_command_device on held_command (org_id, device_id, sequence) where state = 'held';
+create index held_command_device on held_command (org_id, device_id, sequence) where state in ('held', 'answered');
 create index held_command_due on held_command (org_id, force_at) where state = 'held';
 
 alter table quarantine
+    -- The phone's clocks when it sent it, so that a retry gives it the time at which it was done.
+    add column clocks jsonb,
     add column mended_body bytea,
     add column mended_by uuid,
     add column mended_at timestamptz;
@@ -95,7 +113,9 @@ create table field_version (
     primary key (org_id, entity, row_id, field)
 );
 
--- One field, written on two sides: what stands, what lost, and a person's decision.
+-- One field, written on two sides: what stands, what lost, and a person's decision. While a card is open, `kept…` follows
+-- what stands (its author and instant null: since the row was made). `lost` stood from revision `lost_since` (null: never)
+-- until before `lost_until`. `superseded`: its author, or who had seen it, wrote the field again, or it came to stand.
 create table field_conflict (
     org_id uuid not null default callout_org() references organisation,
     id uuid not null,
@@ -103,23 +123,28 @@ create table field_conflict (
     row_id uuid not null,
     field text not null,
     visit_id uuid,
+    code text not null check (code in ('FIELD_CONFLICT', 'REASSIGNED', 'CANCELED')),
     policy text not null,
     base jsonb,
     kept jsonb not null,
     kept_by uuid,
     kept_device_id uuid,
-    kept_at timestamptz not null,
+    kept_at timestamptz,
+    kept_stamp text,
     kept_lat double precision,
     kept_lng double precision,
     lost jsonb not null,
     lost_by uuid,
     lost_device_id uuid,
     lost_at timestamptz not null,
+    lost_stamp text not null,
+    lost_since int,
+    lost_until int,
     lost_lat double precision,
     lost_lng double precision,
-    command_id uuid,
+    command_id uuid not null,
     received_at timestamptz not null,
-    state text not null default 'open' check (state in ('open', 'settled')),
+    state text not null default 'open' check (state in ('open', 'settled', 'superseded')),
     choice text check (choice in ('kept', 'lost', 'other')),
     settled_value jsonb,
     settled_at timestamptz,
@@ -129,4 +154,4 @@ create table field_conflict (
     unique (org_id, command_id, field)
 );
 create index field_conflict_open on field_conflict (org_id, id) where state = 'open';
-create index field_conflict_row on field_conflict (org_id, entity, row_id);
+create index field_conflict_row on field_conflict (org_id, entity, row_id) where state = 'open';
