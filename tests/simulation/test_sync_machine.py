@@ -269,7 +269,9 @@ class Histories(RuleBasedStateMachine):
             payload = payload | {"partId": str(self.world.part)}
         known = [visit["id"] for visit in self.phones[who].store.visits()]
         # Mostly a visit that it has; a defective app may name one that it never had.
-        strange = which == 9 or not known
+        strange = which == 9
+        if not (known or strange):
+            return
         visit = str(self.pick(self.visits, which)) if strange else self.pick(known, which)
         self.now += timedelta(minutes=minutes)
         id_ = self.phones[who].record(kind, visit, payload)
@@ -321,10 +323,16 @@ class Histories(RuleBasedStateMachine):
         for one in who:
             self.sync(one, [])
 
-    @rule(who=WHO, behind=st.integers(1, 3), then=st.sampled_from(["wait", "force", "sync"]))
-    def overtake(self, who: int, behind: int, then: str) -> None:
+    @rule(
+        who=WHO,
+        work=st.lists(WORK, min_size=2, max_size=4),
+        behind=st.integers(1, 3),
+        then=st.sampled_from(["wait", "force", "sync"]),
+    )
+    def overtake(self, who: int, work: list[tuple[str, dict[str, Any]]], behind: int, then: str) -> None:
         """An app that sends batches side by side: the later one arrives, the earlier one is still under way; the office may
         not wait for it, or it may come."""
+        self.a_visit_offline(who, work)
         pending = self.phones[who].store.pending()
         if len(pending) > behind:
             clock = self.phones[who].clock
