@@ -67,9 +67,12 @@ class Fate(msgspec.Struct, frozen=True):
 class Store:
     """One phone's database; `path` ":memory:" forgets with the process."""
 
-    def __init__(self, path: str | Path = ":memory:") -> None:
+    def __init__(self, path: str | Path = ":memory:", *, synced: bool = True) -> None:
+        """`synced` False does not wait for the disk: what is written then outlives the app, but not a power cut."""
         self._path = Path(path)
         self._db = sqlite3.connect(str(path), isolation_level=None)
+        if not synced:
+            self._db.execute("pragma synchronous = off")
         self._bring_up_to_date()
         self._db.executescript(SCHEMA)
         self.pictures = PictureQueue(self._db)
@@ -87,7 +90,8 @@ class Store:
 
     def set_marks(self, **values: str) -> None:
         """Keep values."""
-        self._db.executemany("insert or replace into mark values (?, ?)", values.items())
+        with self.transaction():
+            self._db.executemany("insert or replace into mark values (?, ?)", values.items())
 
     def drop_marks(self, *names: str) -> None:
         """Forget values."""
@@ -280,14 +284,15 @@ class Store:
 
         One that the server holds stays for as long as its `outcome` document says so.
         """
-        self._db.executemany(
-            """
-            delete from command where sequence = ? and not (state = 'held' and exists (
-                select 1 from document d where d.entity = 'outcome' and d.id = command.id
-                  and json_extract(d.doc, '$.status') = 'held'))
-            """,
-            [(n,) for n in sequences],
-        )
+        with self.transaction():
+            self._db.executemany(
+                """
+                delete from command where sequence = ? and not (state = 'held' and exists (
+                    select 1 from document d where d.entity = 'outcome' and d.id = command.id
+                      and json_extract(d.doc, '$.status') = 'held'))
+                """,
+                [(n,) for n in sequences],
+            )
 
     def rejected(self) -> list[Answer]:
         """The answers to commands that were refused for good."""

@@ -236,8 +236,7 @@ class Field:
         try:
             await self.db.run(self.org_id, act, actor=self.office)
         except Refusal as refusal:
-            if refusal.retryable and refusal.code != "BUSY":
-                raise
+            # Also a database that crashes just then: the office thinks of something else.
             self.refused[refusal.code] += 1
         else:
             self.counts[what] += 1

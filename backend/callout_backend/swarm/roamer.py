@@ -67,7 +67,8 @@ class Roamer:
 
     def switch_on(self) -> Phone:
         """The app starts: all it knows is in its file."""
-        store = Store(self.path)
+        # Apps are killed here, machines are not: hundreds of phones on one disk would spend their days waiting for it.
+        store = Store(self.path, synced=False)
         self.phone = Phone(
             self.network,
             store,

@@ -31,6 +31,7 @@ from callout_backend.supervise import Child, Supervisor
 from callout_backend.swarm.field import LOADED, Field
 from callout_backend.swarm.judge import Verdict, judge
 from callout_backend.swarm.roamer import Roamer
+from callout_backend.swarm.texts import TEXTS, words
 from callout_backend.texts import say
 from callout_backend.wiring import make_database
 from callout_client import HttpTransport
@@ -39,7 +40,7 @@ from callout_store.work import Database
 from callout_sync import again, devices
 
 DEVICES_MAX, DAYS_MAX, VISITS_MAX = 5000, 366, 12
-AT_ONCE: Final = 48
+AT_ONCE: Final = 24
 """Phones that play at the same time; the others wait for their turn of the same day."""
 APIS: Final = 2
 DEVICE_DAY_S: Final = 0.02
@@ -47,27 +48,6 @@ DEVICE_DAY_S: Final = 0.02
 QUIET_ROUNDS: Final = 12
 KILL_EVERY_DAYS: Final = 3
 CRASH_EVERY_DAYS: Final = 10
-
-TEXTS: dict[str, dict[str, str]] = {
-    "title": {
-        "en": "{devices} phones, {days} days, seed {seed}",
-        "zh": "{devices} 部手机,{days} 天,种子 {seed}",
-    },
-    "commands": {"en": "Commands written on phones", "zh": "手机记录的操作"},
-    "became": {"en": "Events / quarantined / edits", "zh": "事件 / 隔离 / 字段修改"},
-    "lost": {"en": "Lost", "zh": "丢失"},
-    "doubled": {"en": "Doubled", "zh": "重复"},
-    "wrong": {"en": "Events from nowhere / stock wrong", "zh": "来源不明事件 / 库存不符"},
-    "pictures": {"en": "Pictures / lost", "zh": "照片 / 丢失"},
-    "copies": {"en": "Documents on phones / different from the tables", "zh": "手机文档数 / 与数据库不一致"},
-    "faults": {"en": "Network faults", "zh": "网络故障"},
-    "troubles": {"en": "Troubles", "zh": "故障与意外"},
-    "office": {"en": "Office", "zh": "调度室"},
-    "rates": {"en": "Commands/s, documents/s while playing", "zh": "运行期间 操作/秒、文档/秒"},
-    "laps": {"en": "A sync: p50, p95, p99 in ms", "zh": "单次同步 p50、p95、p99(毫秒)"},
-    "seconds": {"en": "Seconds: played, settled, judged", "zh": "用时(秒):运行、收尾、核对"},
-}
-"""The rows of the table, in their order after the title."""
 
 
 def main(
@@ -260,7 +240,7 @@ class Swarm:
                     httpx.AsyncClient(
                         base_url=f"http://{LOOPBACK}:{port}",
                         timeout=30,
-                        limits=httpx.Limits(max_connections=60),
+                        limits=httpx.Limits(max_connections=AT_ONCE),
                         trust_env=False,
                     )
                 )
@@ -345,11 +325,11 @@ def show(console: Console, told: dict[str, Any]) -> None:
         "wrong": f"{verdict['from_nowhere']} / {verdict['stock_wrong']}",
         "pictures": f"{verdict['pictures']} / {verdict['pictures_lost']}",
         "copies": f"{copies['documents']:,} / {copies['lost'] + copies['extra'] + copies['stale']}",
-        "faults": _words(told["network"]),
-        "troubles": _words(
+        "faults": words(told["network"]),
+        "troubles": words(
             {k: v for k, v in told["phones"].items() if not k.startswith("answered ") and k != "documents"}
         ),
-        "office": _words(told["office"]),
+        "office": words(told["office"]),
         "rates": f"{rates['commands_per_s']:,}, {rates['documents_per_s']:,}",
         "laps": ", ".join(str(rates["sync_ms"][name]) for name in ("p50", "p95", "p99")),
         "seconds": ", ".join(f"{value:.0f}" for value in told["seconds"].values()),
@@ -363,10 +343,6 @@ def show(console: Console, told: dict[str, Any]) -> None:
     console.print(table)
     for sample in (*verdict["samples"], *copies["samples"]):
         console.print(sample, style="red", soft_wrap=True)
-
-
-def _words(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value:,}" for name, value in sorted(counts.items()) if value)
 
 
 def _totals(roamers: Sequence[Roamer]) -> Counter[str]:
