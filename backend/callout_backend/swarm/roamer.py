@@ -26,6 +26,8 @@ FAULTS: Final = (
     Faults(lost_before=0.15, lost_answer=0.2, repeated=0.2, held=0.2, delay_s_max=0.05),
 )
 SKEWS_S: Final = (0, 0, 0, 40, -90, 3600, -7200, 86_400 * 3, -86_400 * 400, 86_400 * 3650)
+HOME_TRIES_MAX: Final = 30
+"""Syncs on the last evening, each of them with its own tries: a server that is away for good ends the swarm."""
 OPEN_STATES: Final = ("dispatched", "accepted", "travelling", "in_progress")
 STROKES: Final = [[[0.1, 0.5, 0.0], [0.4, 0.3, 120.0], [0.9, 0.6, 300.0]]]
 
@@ -123,7 +125,7 @@ class Roamer:
             at = datetime.fromisoformat(planned)
             if at < starts + timedelta(days=1) and rng.random() < 0.93:
                 await self._visit(visit, max(at, self.now + timedelta(minutes=5)))
-        await self._maybe_sync(0.7)
+        await self._maybe_sync(0.5)
 
     async def _visit(self, visit: dict[str, Any], at: datetime) -> None:
         rng, store = self.rng, self._phone.store
@@ -161,14 +163,13 @@ class Roamer:
             if rng.random() < 0.02:
                 self.clock.reboot()
                 self.counts["reboots"] += 1
-            if rng.random() < 0.05:
+            if rng.random() < 0.03:
                 await self._maybe_sync(1.0)
         if rng.random() < 0.3:
             self._edit(visit, order)
         if self.photos and rng.random() < 0.06:
             self._photo(visit["id"])
-        if rng.random() < 0.5:
-            await self._maybe_sync(0.8)
+        await self._maybe_sync(0.25)
 
     def _edit(self, visit: dict[str, Any], order: dict[str, Any]) -> None:
         rng, phone = self.rng, self._phone
@@ -209,7 +210,13 @@ class Roamer:
         started = time.perf_counter()
         act = asyncio.ensure_future(self._phone.sync())
         dies_s = self.rng.uniform(0.0, 0.08) if self.rng.random() < 0.04 else None
-        done, _ = await asyncio.wait({act}, timeout=dies_s)
+        try:
+            done, _ = await asyncio.wait({act}, timeout=dies_s)
+        except asyncio.CancelledError:
+            # The whole swarm ends: nothing may go on behind it.
+            act.cancel()
+            await asyncio.gather(act, return_exceptions=True)
+            raise
         if not done:
             act.cancel()
             with contextlib.suppress(asyncio.CancelledError, NetworkLost, Refused):
@@ -228,11 +235,11 @@ class Roamer:
         self.now, self.dark_until = now, None
         self.network.faults = Faults()
         await self.network.flush()
-        while True:
+        for tries_left in range(HOME_TRIES_MAX - 1, -1, -1):
             try:
                 self.counts["documents"] += await self._phone.sync()
             except (NetworkLost, Refused) as fault:
-                if isinstance(fault, Refused) and not fault.retryable:
+                if (isinstance(fault, Refused) and not fault.retryable) or not tries_left:
                     raise
                 continue
             if not self._phone.store.pending():
