@@ -206,7 +206,8 @@ def swarm(
     from callout_backend.ops import logs
     from callout_backend.swarm import main as play
 
-    _end_tidily()
+    # Ended half-way is no clean run.
+    _end_tidily(code=128 + signal.SIGTERM)
     logs.configure("console", level="ERROR")
     return play(
         devices=devices, days=days, visits=visits, seed=seed, photos=photos, crashes=crashes, json=json
@@ -356,10 +357,10 @@ def _need_data_folder(settings: Settings) -> None:
         raise SettingsError("CALLOUT_DATA", str(settings.data.absolute()), "a folder this user may write to")
 
 
-def _end_tidily() -> None:
-    """SIGTERM unwinds the stack, so that servers started for this command are ended with it."""
+def _end_tidily(code: int = 0) -> None:
+    """SIGTERM unwinds the stack, so that servers started for this command are ended with it; `code` is the exit code."""
 
     def leave(_number: int, _frame: object) -> None:
-        raise SystemExit(0)
+        raise SystemExit(code)
 
     signal.signal(signal.SIGTERM, leave)

@@ -34,6 +34,7 @@ from callout_store.errors import (
     RefreshTokenReused,
     Refusal,
 )
+from callout_store.glance import glance
 from callout_store.ids import new_id, new_secret
 from callout_store.journal import Entry, write
 from callout_store.work import Database, Work
@@ -197,25 +198,57 @@ async def mark_device_wiped(work: Work, device_id: UUID, wiped: bool) -> None:
 _caches: WeakKeyDictionary[Database, OrderedDict[UUID, tuple[float, Principal]]] = WeakKeyDictionary()
 
 
-async def authenticate(db: Database, issuer: TokenIssuer, token: str, *, cached: bool = False) -> Principal:
+class Remembered(Struct, kw_only=True):
+    """A principal of whatever age, to be compared with the database by the very transaction that acts for them, through
+    `in_standing`. Until it is `confirmed`, nothing may have been done in their name."""
+
+    principal: Principal
+    at: datetime
+    confirmed: bool = False
+
+    @property
+    def parameters(self) -> tuple[UUID, str, str, datetime]:
+        """What `in_standing` compares with, from its first parameter on."""
+        who = self.principal
+        return who.session_id, who.role.value, who.locale, self.at
+
+
+class NotAsRemembered(Exception):
+    """The database no longer says of a principal what was remembered. Whoever asked looks again, and then knows why."""
+
+
+def in_standing(n: int) -> str:
+    """SQL: whether the session of a device `d` and its user `u` still is what a `Remembered` says, in parameters from `n` on.
+    True where the first of them is null."""
+    return f"""(${n}::uuid is null or exists (
+        select 1 from session s
+        where s.org_id = d.org_id and s.id = ${n}::uuid and s.user_id = u.id and s.device_id = d.id
+          and s.ended_at is null and s.expires_at > ${n + 3}::timestamptz and not s.device_wiped
+          and u.active and u.role = ${n + 1}::text and u.locale = ${n + 2}::text))"""
+
+
+async def authenticate(
+    db: Database, issuer: TokenIssuer, token: str, *, cached: bool = False, compared: bool = False
+) -> Principal:
     """Who an access token belongs to. Opens a unit of work of its own, so it is called before any other is open.
 
     Session, user and role are read from the database each time, so that ending any of them takes effect at once. With
-    `cached` an answer of this process may be up to CACHE_S old: for plain reads only.
+    `cached` an answer of this process may be up to CACHE_S old: for plain reads only. With `compared` it may have any age:
+    for who has it compared by the transaction that counts (`Remembered`).
     Raises NotAuthenticated for a token that is not ours or not in good standing, DeviceRevoked for a revoked device's.
     """
     claims = issuer.verify(token)
     cache = _caches.setdefault(db, OrderedDict())
-    if cached and (hit := cache.get(claims.sid)) is not None and time.monotonic() - hit[0] <= CACHE_S:
+    hit = cache.get(claims.sid) if cached or compared else None
+    if hit is not None and (compared or time.monotonic() - hit[0] <= CACHE_S):
         known = hit[1]
         if (known.org_id, known.user_id, known.device_id) == (claims.org, claims.sub, claims.did):
             return known
     looked_at = time.monotonic()
     try:
-        async with db.work(claims.org) as work:
-            principal = await _look(
-                work, issuer, session_id=claims.sid, user_id=claims.sub, device_id=claims.did
-            )
+        principal = await _look(
+            db, issuer, org_id=claims.org, session_id=claims.sid, user_id=claims.sub, device_id=claims.did
+        )
     except Refusal:
         cache.pop(claims.sid, None)
         raise
@@ -235,10 +268,14 @@ async def look_again(db: Database, issuer: TokenIssuer, known: Principal) -> Pri
 
     The access token is not asked for again; session, user, role and device are. Raises as `authenticate` does.
     """
-    async with db.work(known.org_id) as work:
-        return await _look(
-            work, issuer, session_id=known.session_id, user_id=known.user_id, device_id=known.device_id
-        )
+    return await _look(
+        db,
+        issuer,
+        org_id=known.org_id,
+        session_id=known.session_id,
+        user_id=known.user_id,
+        device_id=known.device_id,
+    )
 
 
 def forget(db: Database, session_id: UUID) -> None:
@@ -260,18 +297,15 @@ async def sweep(work: Work, now: datetime) -> int:
 
 
 async def _look(
-    work: Work, issuer: TokenIssuer, *, session_id: UUID, user_id: UUID, device_id: UUID | None
+    db: Database,
+    issuer: TokenIssuer,
+    *,
+    org_id: UUID,
+    session_id: UUID,
+    user_id: UUID,
+    device_id: UUID | None,
 ) -> Principal:
-    row = await work.fetchrow(
-        """
-        select s.device_id, s.expires_at, s.ended_at, s.ended_reason, s.device_wiped,
-            u.active, u.role, u.locale, u.name
-        from session s join app_user u on u.org_id = s.org_id and u.id = s.user_id
-        where s.org_id = callout_org() and s.id = $1 and s.user_id = $2
-        """,
-        session_id,
-        user_id,
-    )
+    row = await glance(db, "select * from look_session($1, $2, $3)", org_id, session_id, user_id)
     if row is None:
         raise NotAuthenticated()
     # Revoking a device ends its sessions in the same transaction: its row, an upper floor's, need not be read here.
@@ -282,7 +316,7 @@ async def _look(
     if not row["active"] or row["device_id"] != device_id:
         raise NotAuthenticated()
     return Principal(
-        org_id=work.org_id,
+        org_id=org_id,
         user_id=user_id,
         role=Role(row["role"]),
         session_id=session_id,

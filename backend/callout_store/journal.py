@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from callout_store.columns import column, json_column
 from callout_store.ids import new_id
 from callout_store.work import Work
 
@@ -38,36 +39,54 @@ async def write_many(work: Work, entries: Sequence[Entry]) -> None:
     await work.execute(INSERT, *_rows(work, entries))
 
 
+def write_from(work: Work, rows: str, ids: Sequence[UUID], entries: Sequence[Entry]) -> None:
+    """Write entries at the end of this unit of work, their columns read from what was put off under a name.
+
+    `rows` selects from it (id, at, kind, entity, entity_id, order_id, visit_id, data): the same as stands in `entries`,
+    which are noted for the hooks only.
+    """
+    work.lines += zip(ids, entries, strict=True)
+    actor = work.actor
+    work.later(
+        f"""
+        insert into journal (org_id, id, at, kind, entity, entity_id, order_id, visit_id, data,
+                             actor_id, actor_role, device_id)
+        select (select callout_org()), t.*, $1::uuid, $2::text, $3::uuid from ({rows}) t
+        """,
+        actor.user_id,
+        actor.role,
+        actor.device_id,
+    )
+
+
 def write_later(work: Work, entries: Sequence[Entry]) -> None:
     """Write a batch of entries at the end of this unit of work, together with what else can wait until then."""
     work.later(INSERT, *_rows(work, entries))
 
 
-# One JSON text instead of typed arrays: the driver's encoding of those was the dearest part of a push.
 INSERT = """
-insert into journal (id, at, kind, entity, entity_id, order_id, visit_id, actor_id, actor_role, device_id, data)
-select id, at, kind, entity, entity_id, order_id, visit_id, $2::uuid, $3::text, $4::uuid, data
-from json_to_recordset($1::text::json) as t(
-    id uuid, at timestamptz, kind text, entity text, entity_id uuid, order_id uuid, visit_id uuid, data jsonb)
+insert into journal (org_id, id, at, kind, entity, entity_id, order_id, visit_id, actor_id, actor_role, device_id, data)
+select (select callout_org()), i, at, k, e, ei, o, v, $9::uuid, $10::text, $11::uuid, d
+from unnest($1::text::uuid[], $2::text::timestamptz[], $3::text::text[], $4::text::text[], $5::text::uuid[],
+    $6::text::uuid[], $7::text::uuid[], $8::text::jsonb[]) as t(i, at, k, e, ei, o, v, d)
 """
 
 
 def _rows(work: Work, entries: Sequence[Entry]) -> tuple[Any, ...]:
     """The statement's parameters; the lines are noted for the hooks."""
     actor = work.actor
-    lines = [(new_id(), entry) for entry in entries]
-    work.lines += lines
-    rows = [
-        {
-            "id": id_,
-            "at": entry.at or work.now,
-            "kind": entry.kind,
-            "entity": entry.entity,
-            "entity_id": entry.entity_id,
-            "order_id": entry.order_id,
-            "visit_id": entry.visit_id,
-            "data": entry.data,
-        }
-        for id_, entry in lines
-    ]
-    return msgspec.json.encode(rows).decode(), actor.user_id, actor.role, actor.device_id
+    ids = [new_id() for _ in entries]
+    work.lines += zip(ids, entries, strict=True)
+    return (
+        column(ids),
+        column([entry.at or work.now for entry in entries]),
+        column([entry.kind for entry in entries]),
+        column([entry.entity for entry in entries]),
+        column([entry.entity_id for entry in entries]),
+        column([entry.order_id for entry in entries]),
+        column([entry.visit_id for entry in entries]),
+        json_column([entry.data for entry in entries]),
+        actor.user_id,
+        actor.role,
+        actor.device_id,
+    )

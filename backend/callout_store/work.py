@@ -93,7 +93,7 @@ class Work:
         """Whether something was put into the outbox, so that a worker should be woken."""
         self.webhook: bool | None = None
         """Whether the organisation wants to be told of journal lines, where that was read already."""
-        self._later: list[tuple[str, tuple[Any, ...]]] = []
+        self._later: list[tuple[str, str, tuple[Any, ...]]] = []
         self._after: list[Callable[[], Awaitable[None]]] = []
         self._savepoints = 0
 
@@ -122,27 +122,34 @@ class Work:
         last = status.rsplit(" ", 1)[-1]
         return int(last) if last.isdigit() else 0
 
-    def later(self, sql: str, *args: Any) -> None:
+    def later(self, sql: str, *args: Any, name: str = "") -> None:
         """Run an INSERT or UPDATE at the end, in one round trip with the others that were put off.
 
         They see the rows as they were before any of them ran, in no order; nothing before `flush` may count on them.
-        Parameters whose type does not follow from their place need a cast.
+        Parameters whose type does not follow from their place need a cast. With a `name` it may also be a SELECT: those
+        that are put off after it read its rows under that name.
         """
-        self._later.append((sql, args))
+        self._later.append((name or f"w{len(self._later)}", sql, args))
 
-    async def flush(self) -> None:
-        """Run what was put off. The database does so before the hooks and the commit; a service may do so earlier."""
+    def waits(self, name: str) -> bool:
+        """Whether something was put off under this name."""
+        return any(name == other for other, _, _ in self._later)
+
+    async def flush(self, ask: str = "select") -> Record | None:
+        """Run what was put off. The database does so before the hooks and the commit; a service may do so earlier.
+
+        `ask` reads from what has a name and returns rows; the first row of it is handed back.
+        """
         given, self._later = self._later, []
-        if len(given) < 2:
-            for sql, args in given:
-                await self.conn.execute(sql, *args)
-            return
+        if not given:
+            return None
         parts: list[str] = []
         values: list[Any] = []
-        for n, (sql, args) in enumerate(given):
-            parts.append(f"w{n} as ({_shifted(sql, len(values))})")
+        for name, sql, args in given:
+            parts.append(f"{name} as ({_shifted(sql, len(values))})")
             values += args
-        await self.conn.execute(f"with {', '.join(parts)} select", *values)
+        rows = await self.conn.fetch(f"with {', '.join(parts)} {ask}", *values)
+        return rows[0] if rows else None
 
     def touch(self, entity: str, *ids: UUID) -> None:
         """Say that these rows changed, so that the phones that hold them learn of it."""

@@ -67,10 +67,20 @@ async def set_crew(
     joins, leaves = sorted(set(wanted) - before), sorted(before - set(wanted))
     if not joins and not leaves:
         return wanted
+    # Noted like a visit that was given away: what a leaver did on it, still offline, is not a stranger's work.
     await work.execute(
-        "delete from visit_crew where org_id = callout_org() and visit_id = $1 and engineer_id = any($2)",
+        """
+        with gone as (
+            delete from visit_crew where org_id = callout_org() and visit_id = $1 and engineer_id = any($2)
+            returning visit_id, engineer_id, added_at
+        )
+        insert into visit_assignment (id, visit_id, engineer_id, from_at, until_at, by_user, reason)
+        select gen_random_uuid(), visit_id, engineer_id, added_at, $3, $4, 'crew' from gone
+        """,
         visit_id,
         leaves,
+        work.now,
+        work.actor.user_id,
     )
     await work.execute(
         "insert into visit_crew (visit_id, engineer_id, added_at, added_by) select $1, unnest($2::uuid[]), $3, $4",

@@ -1,19 +1,22 @@
 """Rows of events and of visits' progress, as the statements that write them in sets take them."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from callout_dispatch.events import Happened, LockedVisit, Reporter
+from callout_store import journal
+from callout_store.columns import column, json_column
 
-# Rows travel as one JSON text and are taken apart by PostgreSQL: encoding a hundred rows of two dozen typed arrays costs
-# the driver ten times as much as msgspec needs for the text.
+NEW_EVENTS = "new_events"
+"""The events that a unit of work writes at its end, by the columns of `visit_event`: under this name other statements that
+are put off read them without asking the table."""
 EVENT_COLUMNS = {
     "id": "uuid",
     "visit_id": "uuid",
     "order_id": "uuid",
     "asset_id": "uuid",
-    "engineer_id": "uuid",
     "actor_id": "uuid",
-    "device_id": "uuid",
     "kind": "text",
     "device_time": "timestamptz",
     "monotonic_ms": "bigint",
@@ -32,13 +35,21 @@ EVENT_COLUMNS = {
     "source": "text",
     "geofence": "text",
     "geofence_distance_m": "float8",
-    "flags": "text[]",
+    "flags": "text",
     "data": "jsonb",
+    "line_id": "uuid",
 }
-INSERT_EVENTS = (
-    f"insert into visit_event ({', '.join(EVENT_COLUMNS)}) select * from json_to_recordset($1::text::json) "
-    f"as t({', '.join(f'{name} {type_}' for name, type_ in EVENT_COLUMNS.items())})"
+"""The columns that come row by row; `line_id` is that of the event's line in the journal."""
+_OF_ALL = {"engineer_id": "uuid", "device_id": "uuid"}
+_TAKEN = ", ".join(f"${n}::text::{type_}[]" for n, type_ in enumerate(EVENT_COLUMNS.values(), start=1))
+_GIVEN = ", ".join(f"{name}::text[]" if name == "flags" else name for name in EVENT_COLUMNS)
+_CONSTANT = ", ".join(
+    f"${n}::{type_} as {name}"
+    for n, (name, type_) in enumerate(_OF_ALL.items(), start=len(EVENT_COLUMNS) + 1)
 )
+GIVE_EVENTS = f"select {_GIVEN}, {_CONSTANT} from unnest({_TAKEN}) as t({', '.join(EVENT_COLUMNS)})"
+_COLUMNS = ", ".join((*(name for name in EVENT_COLUMNS if name != "line_id"), *_OF_ALL))
+INSERT_EVENTS = f"insert into visit_event (org_id, {_COLUMNS}) select (select callout_org()), {_COLUMNS} from {NEW_EVENTS}"
 
 UPDATE_VISITS = """
 update visit v set state = t.state, ended_at = t.ended_at, accepted_at = t.accepted_at,
@@ -54,41 +65,68 @@ where v.org_id = callout_org() and v.id = t.id
 """
 
 
-def event_row(
-    event: Happened,
-    visit: LockedVisit,
-    reporter: Reporter,
-    geofence: str,
-    distance_m: float | None,
-    flags: tuple[str, ...],
-) -> dict[str, Any]:
-    """An event as a row of `visit_event`, by column."""
-    return {
-        "id": event.id,
-        "visit_id": visit.id,
-        "order_id": visit.order_id,
-        "asset_id": visit.asset_id,
-        "engineer_id": reporter.engineer_id,
-        "actor_id": reporter.user_id if event.source == "phone" else None,
-        "device_id": reporter.device_id,
-        "kind": event.kind.value,
-        "device_time": event.device_time,
-        "monotonic_ms": event.monotonic_ms,
-        "boot_id": event.boot_id,
-        "received_at": event.received_at,
-        "corrected_at": event.corrected_at,
-        "clock_offset_ms": event.clock_offset_ms,
-        "lat": event.lat,
-        "lng": event.lng,
-        "accuracy_m": event.accuracy_m,
-        "provider": event.provider,
-        "mock": event.mock,
-        "duration_s": event.duration_s,
-        "device_sequence": event.sequence,
-        "schema_version": event.schema_version,
-        "source": event.source,
-        "geofence": geofence,
-        "geofence_distance_m": distance_m,
-        "flags": flags,
-        "data": event.data,
-    }
+class Row(NamedTuple):
+    """An event and what was found about it, ready to be written."""
+
+    event: Happened
+    visit: LockedVisit
+    geofence: str
+    distance_m: float | None
+    flags: tuple[str, ...]
+    line_id: UUID
+
+    @property
+    def line(self) -> journal.Entry:
+        """The event's line in the journal."""
+        return journal.Entry(
+            kind=f"visit.{self.event.kind.value}",
+            entity="event",
+            entity_id=self.event.id,
+            order_id=self.visit.order_id,
+            visit_id=self.visit.id,
+            at=self.event.corrected_at,
+            data={"geofence": self.geofence, "flags": self.flags, "source": self.event.source},
+        )
+
+
+LINES_OF_EVENTS = f"""
+select line_id, corrected_at, 'visit.' || kind, 'event', id, order_id, visit_id,
+       jsonb_build_object('geofence', geofence, 'flags', flags, 'source', source)
+from {NEW_EVENTS}
+"""
+"""`Row.line` of all of them."""
+
+
+def events_given(rows: Sequence[Row], reporter: Reporter) -> tuple[Any, ...]:
+    """The parameters of `GIVE_EVENTS`: a text for each column, then what all have in common."""
+    events = [row.event for row in rows]
+    return (
+        column([event.id for event in events]),
+        column([event.visit_id for event in events]),
+        column([row.visit.order_id for row in rows]),
+        column([row.visit.asset_id for row in rows]),
+        column([reporter.user_id if event.source == "phone" else None for event in events]),
+        column([event.kind.value for event in events]),
+        column([event.device_time for event in events]),
+        column([event.monotonic_ms for event in events]),
+        column([event.boot_id for event in events]),
+        column([event.received_at for event in events]),
+        column([event.corrected_at for event in events]),
+        column([event.clock_offset_ms for event in events]),
+        column([event.lat for event in events]),
+        column([event.lng for event in events]),
+        column([event.accuracy_m for event in events]),
+        column([event.provider for event in events]),
+        column([event.mock for event in events]),
+        column([event.duration_s for event in events]),
+        column([event.sequence for event in events]),
+        column([event.schema_version for event in events]),
+        column([event.source for event in events]),
+        column([row.geofence for row in rows]),
+        column([row.distance_m for row in rows]),
+        column([column(row.flags) for row in rows]),
+        json_column([event.data for event in events]),
+        column([row.line_id for row in rows]),
+        reporter.engineer_id,
+        reporter.device_id,
+    )

@@ -12,7 +12,15 @@ from uuid import UUID
 import msgspec
 
 from callout_dispatch import engineers
-from callout_dispatch.event_rows import INSERT_EVENTS, UPDATE_VISITS, event_row
+from callout_dispatch.event_rows import (
+    GIVE_EVENTS,
+    INSERT_EVENTS,
+    LINES_OF_EVENTS,
+    NEW_EVENTS,
+    UPDATE_VISITS,
+    Row,
+    events_given,
+)
 from callout_dispatch.events import (
     Happened,
     LockedVisit,
@@ -37,7 +45,9 @@ from callout_geo.points import Point
 from callout_orders import progress as order_progress
 from callout_orders import stock
 from callout_store import journal
+from callout_store.columns import column
 from callout_store.errors import NotFound
+from callout_store.ids import new_id
 from callout_store.work import Work
 
 LOCK_SQL = """
@@ -56,7 +66,7 @@ select v.id, v.order_id, v.engineer_id, v.plan, v.state, v.assigned_at, v.create
 from visit v
 join work_order o on o.org_id = v.org_id and o.id = v.order_id
 join site s on s.org_id = o.org_id and s.id = o.site_id
-where v.org_id = callout_org() and v.id = any($1)
+where v.org_id = callout_org() and v.id = any((select $1::text::uuid[])::uuid[])
 order by v.id
 for update of v
 """
@@ -64,7 +74,7 @@ for update of v
 
 async def lock(work: Work, visit_ids: Sequence[UUID], *, engineer_id: UUID | None) -> dict[UUID, LockedVisit]:
     """The visits' rows under lock, by id; ids that are none of this organisation's are missing."""
-    rows = await work.fetch(LOCK_SQL, sorted(set(visit_ids)), engineer_id)
+    rows = await work.fetch(LOCK_SQL, column(sorted(set(visit_ids))), engineer_id)
     return {
         row["id"]: LockedVisit(
             id=row["id"],
@@ -86,6 +96,10 @@ async def lock(work: Work, visit_ids: Sequence[UUID], *, engineer_id: UUID | Non
     }
 
 
+POSITION = "position_now"
+"""Names the statement, among those put off, that writes the engineer's position."""
+
+
 class EngineerRow(Protocol):
     """A row with an engineer's columns under these names; `engineer_id` is null where the user is none."""
 
@@ -96,12 +110,12 @@ REPORTER_COLUMNS = """e.id as engineer_id, e.last_lat, e.last_lng, e.last_positi
     e.last_seen_at as engineer_seen_at"""
 
 
-async def reporter_of(work: Work, row: EngineerRow) -> Reporter | None:
+async def reporter_of(work: Work, row: EngineerRow, *, alive: bool = True) -> Reporter | None:
     """The engineer behind this unit of work's actor, from a row that holds `REPORTER_COLUMNS`; None where its user is
-    none. Notes the sign of life."""
+    none. Notes the sign of life, where it is one (`alive`)."""
     if work.actor.user_id is None or row["engineer_id"] is None:
         return None
-    if engineers.seen_long_ago(work, row["engineer_seen_at"]):
+    if alive and engineers.seen_long_ago(work, row["engineer_seen_at"]):
         await engineers.mark_seen(work, row["engineer_id"])
     point = _point(row["last_lat"], row["last_lng"])
     return Reporter(
@@ -129,9 +143,8 @@ async def record(
     The events themselves are written with the other rows of this unit of work that can wait for its end.
     """
     fix = reporter.fix
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     recorded: list[Recorded] = []
-    entries: list[journal.Entry] = []
     moves: list[stock.Move] = []
     changed: dict[UUID, LockedVisit] = {}
     newest: Happened | None = None
@@ -156,7 +169,7 @@ async def record(
             newest = event if newest is None or event.corrected_at >= newest.corrected_at else newest
         flags = (*event.flags, *verdict.flags, *(() if stands == "own" else (f"after_{stands}",)))
         recorded.append(Recorded(event_id=event.id, standing=stands))
-        rows.append(event_row(event, visit, reporter, verdict.kind, verdict.distance_m, flags))
+        rows.append(Row(event, visit, verdict.kind, verdict.distance_m, flags, new_id()))
         if event.kind is EventKind.PART_REPLACED:
             moves.append(
                 stock.Move(
@@ -174,25 +187,18 @@ async def record(
                 # What says nothing new leaves the visit's row, its order and their copies as they are.
                 visit.progress = merged
                 changed[visit.id] = visit
-        entries.append(
-            journal.Entry(
-                kind=f"visit.{event.kind.value}",
-                entity="event",
-                entity_id=event.id,
-                order_id=visit.order_id,
-                visit_id=visit.id,
-                at=event.corrected_at,
-                data={"geofence": verdict.kind, "flags": flags, "source": event.source},
-            )
-        )
 
-    work.later(INSERT_EVENTS, msgspec.json.encode(rows).decode())
+    if work.waits(NEW_EVENTS):
+        await work.flush()
+    work.later(GIVE_EVENTS, *events_given(rows, reporter), name=NEW_EVENTS)
+    work.later(INSERT_EVENTS)
+    journal.write_from(work, LINES_OF_EVENTS, [row.line_id for row in rows], [row.line for row in rows])
     made = [event.id for event in events]
     work.touch("event", *made)
     work.touch("new_event", *made)
     work.touch("home", *told)
     ended = {id_ for id_ in told if visits[id_].state in ENDED}
-    entries += await _store_progress(work, list(changed.values()))
+    entries = await _store_progress(work, list(changed.values()))
     ended |= {id_ for id_ in told if visits[id_].state in ENDED}
     # What was done on visits that are over is the history of their machines, for whoever comes next.
     work.touch("history", *(asset_id for id_ in ended if (asset_id := visits[id_].asset_id) is not None))
@@ -200,7 +206,8 @@ async def record(
         await stock.move(work, moves)
     if newest is not None and reporter.device_id is not None:
         _store_position(work, reporter.engineer_id, newest)
-    journal.write_later(work, entries)
+    if entries:
+        journal.write_later(work, entries)
     if changed:
         await sync_orders(work, {visit.order_id for visit in changed.values()})
     return recorded
@@ -299,8 +306,10 @@ async def _store_progress(work: Work, visits: list[LockedVisit]) -> list[journal
 def _store_position(work: Work, engineer_id: UUID, event: Happened) -> None:
     work.later(
         """
-        update engineer set last_lat = $2, last_lng = $3, last_accuracy_m = $4, last_position_at = $5, last_seen_at = $6
+        update engineer set last_lat = $2, last_lng = $3, last_accuracy_m = $4, last_position_at = $5,
+            last_seen_at = greatest(last_seen_at, $6)
         where org_id = callout_org() and id = $1 and (last_position_at is null or last_position_at <= $5)
+        returning 1
         """,
         engineer_id,
         event.lat,
@@ -308,6 +317,7 @@ def _store_position(work: Work, engineer_id: UUID, event: Happened) -> None:
         event.accuracy_m,
         event.corrected_at,
         event.received_at,
+        name=POSITION,
     )
 
 

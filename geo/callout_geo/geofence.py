@@ -23,6 +23,9 @@ ACCURACY_CAP_M: Final = 150.0
 #: 360 km/h: faster than any train an engineer takes to a site; a jump above it is a forged or broken fix.
 SPEED_MAX_M_PER_S: Final = 100.0
 
+#: No degree of latitude or longitude is longer (a meridian's at the poles).
+DEGREE_MAX_M: Final = 111_700.0
+
 Kind = Literal["inside", "outside", "unverified", "no_position", "no_site"]
 Flag = Literal["mock", "impossible_speed", "no_accuracy"]
 
@@ -108,6 +111,11 @@ def _usable(accuracy_m: float | None) -> float | None:
     return accuracy_m
 
 
+def _at_most_m(a: Point, b: Point) -> float:
+    """No distance on the ellipsoid is longer: first along the meridian, then along the equator, where degrees are longest."""
+    return DEGREE_MAX_M * (abs(a.lat - b.lat) + abs(a.lng - b.lng))
+
+
 def _impossible(
     point: Point, at: datetime, accuracy_m: float, previous: Fix, speed_max_m_per_s: float
 ) -> bool:
@@ -115,5 +123,7 @@ def _impossible(
     # order, so the earlier of the two may be the new one: only the time between them counts. Under a second
     # the clock's own grain would decide, hence the floor.
     seconds = max(abs((at - previous.at).total_seconds()), 1.0)
+    if _at_most_m(previous.point, point) <= speed_max_m_per_s * seconds:
+        return False
     moved_m = ellipsoid_m(previous.point, point) - accuracy_m - (_usable(previous.accuracy_m) or 0.0)
     return moved_m / seconds > speed_max_m_per_s

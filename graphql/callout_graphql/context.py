@@ -6,10 +6,10 @@ transaction has one connection.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from uuid import UUID
 
 import structlog
@@ -17,7 +17,7 @@ import structlog
 from callout_contracts.commands import Answer
 from callout_graphql.sight import Sight, sight_of
 from callout_people.principals import Principal, Right
-from callout_people.sessions import authenticate
+from callout_people.sessions import Remembered, authenticate
 from callout_people.tokens import TokenIssuer
 from callout_store.errors import NotAllowed, NotAuthenticated
 from callout_store.ids import new_id
@@ -31,6 +31,15 @@ T = TypeVar("T")
 LOCALES = ("en", "zh")
 
 
+class Places(Protocol):
+    """Places for connections that stay open: bounded for a user, a phone and the process."""
+
+    def place(self, who: Principal) -> AbstractContextManager[asyncio.Event]:
+        """A place for the length of the block; the event is set when it is taken away. Raises a refusal where there is
+        none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the roof has put together, from the application's state."""
@@ -41,10 +50,11 @@ class Services:
     base_url: str = ""
     open_introspection: bool = False
     signoff_days: int | None = None
+    places: Places | None = None
 
     @classmethod
     def of(cls, state: Any) -> "Services":
-        """Read Litestar's `app.state`: `db`, `issuer`, and where they are set `pokes` and `settings`."""
+        """Read Litestar's `app.state`: `db`, `issuer`, and where they are set `pokes`, `listeners` and `settings`."""
         settings = getattr(state, "settings", None)
         return cls(
             db=state.db,
@@ -53,6 +63,7 @@ class Services:
             base_url=str(getattr(settings, "base_url", "") or ""),
             open_introspection=bool(getattr(settings, "open_introspection", False)),
             signoff_days=getattr(settings, "signoff_days", None),
+            places=getattr(state, "listeners", None),
         )
 
 
@@ -78,6 +89,8 @@ class Context:
         """What the request's `X-App-Version` says."""
         self.row_answers: list[Answer] = []
         """What became of the rows that this request has pushed."""
+        self.remembered: Remembered | None = None
+        """Set where the principal is one that was remembered: what runs has to have it compared with the database."""
         self._sight: asyncio.Future[Sight] | None = None
 
     @property
@@ -142,8 +155,10 @@ class Context:
         return Loaders(self)
 
 
-async def identify(services: Services, header: str | None, *, cached: bool = False) -> Principal | None:
-    """The caller that an Authorization header names; None without one.
+async def identify(
+    services: Services, header: str | None, *, cached: bool = False, compared: bool = False
+) -> Principal | None:
+    """The caller that an Authorization header names; None without one. `cached` and `compared` as for `authenticate`.
 
     Raises NotAuthenticated for a header that holds no token of ours in good standing, DeviceRevoked for that of a
     revoked phone.
@@ -153,7 +168,7 @@ async def identify(services: Services, header: str | None, *, cached: bool = Fal
     scheme, _, token = header.strip().partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise NotAuthenticated()
-    return await authenticate(services.db, services.issuer, token.strip(), cached=cached)
+    return await authenticate(services.db, services.issuer, token.strip(), cached=cached, compared=compared)
 
 
 def request_id_now() -> str:

@@ -13,7 +13,8 @@ from callout_graphql.negotiation import PLAIN_JSON, answer_type, is_json, status
 from callout_graphql.refusals import NotAcceptable
 from callout_graphql.schema import engine
 from callout_graphql.socket import serve_socket
-from callout_store.errors import BadRequestBody, BodyTooLarge, Refusal, UnsupportedBody
+from callout_people.sessions import Remembered
+from callout_store.errors import BadRequestBody, BodyTooLarge, Busy, Refusal, UnsupportedBody
 
 BODY_BYTES_MAX: Final = 8 * 1024 * 1024
 """Where the settings do not say. A batch of 50 commands takes some 40 kB, one with signatures up to 600 kB each."""
@@ -73,13 +74,18 @@ async def _answer(request: AnyRequest, *, by_get: bool) -> Response[bytes]:
             asked, may_hold_nul = _from_address(request)
         else:
             asked, may_hold_nul = read_request(await _body(request))
-        context.principal = await identify(
-            services,
-            request.headers.get("authorization"),
-            # A look at the session that is seconds old is good enough to read by, not to write by.
-            cached=running.only_reads(asked),
-        )
+        compared, header = running.compares(asked), request.headers.get("authorization")
+        # A look at the session that is seconds old is good enough to read by, not to write by.
+        cached = running.only_reads(asked)
+        context.principal = await identify(services, header, cached=cached, compared=compared)
+        if compared and context.principal is not None and not context.principal.wiped:
+            context.remembered = Remembered(principal=context.principal, at=services.issuer.now())
         reply = await running.run(asked, context, may_hold_nul=may_hold_nul, by_get=by_get)
+        if context.remembered is not None and not context.remembered.confirmed and reply.refused is not Busy:
+            # Nothing was done in the name of whoever was remembered: now it is told what the database says of them.
+            context.remembered = None
+            context.principal = await identify(services, header)
+            reply = await running.run(asked, context, may_hold_nul=may_hold_nul, by_get=by_get)
     except Refusal as refusal:
         reply = refused(refusal, context)
     return _response(reply, media_type)

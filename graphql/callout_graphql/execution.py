@@ -26,7 +26,7 @@ from graphql.execution.values import VariableValues, get_variable_values
 from callout_graphql.context import Context
 from callout_graphql.documents import Documents, Prepared, Unfit
 from callout_graphql.guard import Limits
-from callout_graphql.plan import plan_of, run_plan
+from callout_graphql.plan import Plan, plan_of, run_plan
 from callout_graphql.refusals import (
     NulCharacter,
     OnlyQueriesByGet,
@@ -161,6 +161,15 @@ class Engine:
         return prepared is not None and all(
             op.operation is OperationType.QUERY for op in prepared.operations.values()
         )
+
+    def compares(self, request: GraphQLRequest) -> bool:
+        """Whether this is known to be a push and nothing else: it compares its sign-in with the database by itself."""
+        prepared = self.documents.known(request.query or "")
+        if prepared is None:
+            return False
+        name = request.operation_name
+        plan: Plan | None = prepared.plans.get(name or next(iter(prepared.operations)))
+        return plan is not None and [field.name for field in plan.fields] == ["Mutation.push"]
 
     def reply(self, result: ExecutionResult, context: Context) -> Reply:
         """The body of an executed operation."""

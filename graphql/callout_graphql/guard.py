@@ -37,8 +37,8 @@ from graphql import (
 
 from callout_store.errors import QueryTooComplex
 
-PAGE_ARGUMENT: Final = "first"
-"""The argument that says how many rows a connection may return."""
+PAGE_ARGUMENTS: Final = ("first", "limit")
+"""The arguments that say how many rows may come: a connection's, and a pull's."""
 LIST_ASSUMED: Final = 10
 """What a list without a page size is taken to hold."""
 COUNT_MAX: Final = 10**9
@@ -192,7 +192,7 @@ class _Pass:
         below = self.selections(
             node.selection_set,
             get_named_type(known.type) if known else None,
-            known is not None and PAGE_ARGUMENT in known.args,
+            _page_argument(known) is not None,
         )
         times = self.times(node, known, paged)
         return Figures(
@@ -206,13 +206,13 @@ class _Pass:
         """How often what is below a field is to be expected."""
         if known is None:
             return 1
-        page = known.args.get(PAGE_ARGUMENT)
-        if page is None:
+        paging = _page_argument(known)
+        if paging is None:
             bare = known.type.of_type if is_non_null_type(known.type) else known.type
             return LIST_ASSUMED if is_list_type(bare) and not paged else 1
-        size: object = _default(page)
+        size: object = _default(known.args[paging])
         for argument in node.arguments or ():
-            if argument.name.value == PAGE_ARGUMENT:
+            if argument.name.value == paging:
                 if isinstance(argument.value, IntValueNode):
                     text = argument.value.value
                     size = int(text) if len(text) < 10 else COUNT_MAX
@@ -221,6 +221,11 @@ class _Pass:
                     self.page_variables.add(variable)
                     size = self.variables.get(variable)
         return min(max(size, 1), COUNT_MAX) if type(size) is int else LIST_ASSUMED
+
+
+def _page_argument(field: GraphQLField | None) -> str | None:
+    """The argument that says how many rows a field may return."""
+    return next((name for name in PAGE_ARGUMENTS if field is not None and name in field.args), None)
 
 
 def _default(argument: GraphQLArgument) -> object:

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from callout_graphql.refusals import SessionOver
 from callout_graphql.sight import sight_of
 from callout_people.principals import Principal
+from callout_store.errors import DeviceWiped
 from callout_store.work import Database
 from callout_sync.poke import Pokes
 
@@ -45,7 +46,7 @@ async def ear_of(db: Database, who: Principal) -> Ear:
         if who.device_id is None and sight.everything:
             return Ear("board", None)
         engineer_id = sight.engineer_id or await work.fetchval(
-            "select id from engineer where org_id = callout_org() and user_id = $1", who.user_id
+            "select id from engineer where org_id = callout_org() and user_id = $1 and active", who.user_id
         )
     held = (who.org_id, engineer_id, who.device_id)
     return Ear("sync", frozenset(scope for scope in held if scope is not None))
@@ -56,7 +57,8 @@ async def listen(
 ) -> AsyncGenerator[News | None, None]:
     """News as they come, several within a moment as one; the first at once, since some may have been missed before.
 
-    None every `beat_s` without news. Raises SessionOver as soon as the caller is seen to have no right to it any more.
+    None every `beat_s` without news. Raises SessionOver as soon as the caller is seen to have no right to it any more, and
+    DeviceWiped as soon as their phone is one that was stolen.
     """
     standing = standing_of(db)
     with pokes.subscription(who.org_id, ear.scopes) as mine:
@@ -85,10 +87,11 @@ class Standing:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._asked: dict[UUID, dict[UUID, asyncio.Future[str | None]]] = {}
+        self._asked: dict[UUID, dict[UUID, asyncio.Future[tuple[str, bool] | None]]] = {}
 
     async def ask(self, who: Principal) -> bool:
-        """Whether the session is open, its user active and of the same role, and its device not revoked."""
+        """Whether the session is open, its user active and of the same role, and its device not revoked. Raises DeviceWiped
+        for that of a stolen one."""
         group = self._asked.get(who.org_id)
         if group is None:
             group = self._asked[who.org_id] = {}
@@ -96,19 +99,22 @@ class Standing:
         future = group.get(who.session_id)
         if future is None:
             future = group[who.session_id] = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(future) == who.role.value
+        role, wiped = await asyncio.shield(future) or (None, False)
+        if wiped:
+            raise DeviceWiped()
+        return role == who.role.value
 
     def _start(self, org_id: UUID) -> None:
         task = asyncio.create_task(self._look(org_id, self._asked.pop(org_id)))
         _running.add(task)
         task.add_done_callback(_running.discard)
 
-    async def _look(self, org_id: UUID, asked: dict[UUID, asyncio.Future[str | None]]) -> None:
+    async def _look(self, org_id: UUID, asked: dict[UUID, asyncio.Future[tuple[str, bool] | None]]) -> None:
         try:
             async with self._db.work(org_id) as work:
                 rows = await work.fetch(
                     """
-                    select s.id, u.role from session s
+                    select s.id, u.role, s.device_wiped from session s
                     join app_user u on u.org_id = s.org_id and u.id = s.user_id
                     left join device d on d.org_id = s.org_id and d.id = s.device_id
                     where s.org_id = callout_org() and s.id = any($1) and s.ended_at is null and s.expires_at > now()
@@ -116,7 +122,7 @@ class Standing:
                     """,
                     list(asked),
                 )
-            standing = {row["id"]: row["role"] for row in rows}
+            standing = {row["id"]: (row["role"], row["device_wiped"]) for row in rows}
             for session_id, future in asked.items():
                 if not future.done():
                     future.set_result(standing.get(session_id))

@@ -25,9 +25,10 @@ from callout_graphql.types_sync import (
 )
 from callout_orders import signoff
 from callout_people.principals import MAY_ENROL
+from callout_people.sessions import NotAsRemembered
 from callout_people.users import users_by_ids
 from callout_store import outbox
-from callout_store.errors import BadField, NotAllowed, NotFound
+from callout_store.errors import BadField, NotAllowed, NotAuthenticated, NotFound
 from callout_store.work import Work
 from callout_sync import devices, quarantine
 from callout_sync.again import force, retry
@@ -53,12 +54,17 @@ class DispatchMutations:
         """Hand in a batch of commands. Sending the same batch again is harmless: each command is applied once."""
         context = info.context
         who, db = context.who, context.services.db
-        pushed = await push(
-            db,
-            org_id=who.org_id,
-            actor=context.actor,
-            envelope=_envelope(input),
-        )
+        try:
+            pushed = await push(
+                db,
+                org_id=who.org_id,
+                actor=context.actor,
+                envelope=_envelope(input),
+                remembered=context.remembered,
+            )
+        except NotAsRemembered:
+            # The door looks again, and tells why.
+            raise NotAuthenticated() from None
         return PushResult(
             answers=cast(list[CommandAnswer], pushed.answers),
             server_time=pushed.received_at,

@@ -39,10 +39,8 @@ from callout_orders import reading as desk
 from callout_people import users
 from callout_people.principals import Role
 from callout_store.errors import BadField
-from callout_store.work import Work
 from callout_sync import devices, holds, quarantine
-from callout_sync.pull import PullPage as Pulled
-from callout_sync.pull import pull
+from callout_sync.pull_quick import pull_page
 
 
 @strawberry.input
@@ -101,20 +99,18 @@ class Query(ContentQueries, EditQueries, SyncQueries):
         `pending`: how much it has not sent yet. With `holdLeaves` no deletes are sent; the next pull without it sends them.
         """
         context = info.context
-
-        # Tried again after a deadlock: it notes that the phone was seen, in a row that dispatchers lock too.
-        async def act(work: Work) -> Pulled:
-            return await pull(
-                work,
-                cursor=cursor,
-                limit=limit,
-                schema_version=schema_version,
-                pending=pending,
-                hold_leaves=hold_leaves,
-                app_version=context.app_version,
-            )
-
-        return cast(PullPage, await context.run(act))
+        page = await pull_page(
+            context.services.db,
+            context.org_id,
+            context.actor,
+            cursor=cursor,
+            limit=limit,
+            schema_version=schema_version,
+            pending=pending,
+            hold_leaves=hold_leaves,
+            app_version=context.app_version,
+        )
+        return cast(PullPage, page)
 
     @strawberry.field
     async def order(

@@ -31,7 +31,7 @@ async def sight_of(work: Work, who: Principal) -> Sight:
         return Sight(everything=True)
     if who.role is Role.ENGINEER:
         engineer_id = await work.fetchval(
-            "select id from engineer where org_id = callout_org() and user_id = $1", who.user_id
+            "select id from engineer where org_id = callout_org() and user_id = $1 and active", who.user_id
         )
         return Sight(engineer_id=engineer_id)
     rows = await work.fetch(

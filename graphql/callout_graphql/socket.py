@@ -79,6 +79,7 @@ class _Session:
         self.running: dict[str, asyncio.Task[None]] = {}
         self.sending = asyncio.Lock()
         self.heard_at = time.monotonic()
+        self.place = contextlib.ExitStack()
         self.ended: asyncio.Future[_Close | None] = asyncio.get_running_loop().create_future()
 
     async def serve(self) -> None:
@@ -96,6 +97,7 @@ class _Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self.place.close()
 
     def end(self, end: _Close | None) -> None:
         """Have the socket closed; the first reason counts."""
@@ -112,7 +114,8 @@ class _Session:
 
     async def _beat(self) -> None:
         await asyncio.sleep(INIT_WITHIN_S)
-        if self.context is None:
+        if self.context is None or self.context.principal is None:
+            # Who has not signed in by now holds the socket for nothing.
             self.end(_Close(4408, "Connection initialisation timeout"))
             return
         while True:
@@ -179,6 +182,7 @@ class _Session:
                 principal = await identify(self.services, str(header))
             except Refusal:
                 raise _Close(4403, "Forbidden") from None
+            self._take_place(principal)
         self.context = Context(
             self.services,
             principal,
@@ -186,6 +190,18 @@ class _Session:
             request_id=request_id_now(),
         )
         await self.send(type="connection_ack")
+
+    def _take_place(self, who: Principal | None) -> None:
+        """Sockets are counted together with the streams of `/v1/changes`; of a phone's the newest stay."""
+        if who is None or self.services.places is None:
+            return
+        try:
+            ended = self.place.enter_context(self.services.places.place(who))
+        except Refusal as refusal:
+            raise _Close(4429, refusal.message()) from None
+        watch = asyncio.create_task(ended.wait())
+        watch.add_done_callback(lambda _: self.end(_Close(4499, "Place taken away")))
+        self.place.callback(watch.cancel)
 
     def _subscribe(self, message: Message) -> None:
         if self.context is None:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import strawberry
 
+from callout_contracts.codes import picture_sentence
 from callout_graphql.edges import Info
 from callout_graphql.scalars import Long
 from callout_sync.attachments import AttachmentView
@@ -34,6 +35,11 @@ class Attachment:
     taken_at: datetime | None
     lat: float | None
     lng: float | None
+
+    @strawberry.field
+    def message(root: strawberry.Parent[AttachmentView], info: Info) -> str | None:
+        """What `code` says, in the caller's language."""
+        return None if root.code is None else picture_sentence(root.code, info.context.locale)
 
     @strawberry.field
     def url(root: strawberry.Parent[AttachmentView], info: Info) -> str | None:

@@ -85,11 +85,12 @@ strawberry.enum(
 class DeviceProgress:
     """How far behind a phone is and what of its work waits for a person.
 
-    `lagRows`: rows that it has not pulled (counted up to some tens of thousands); `lagSeconds`: since its last pull, null
-    where it never pulled; `held`: commands that wait for one before them.
+    `lagRows`: rows that it has not pulled (counted up to some tens of thousands), null for an RxDB phone, which keeps to
+    itself how far it is; `lagSeconds`: since its last pull, null where it never pulled; `held`: commands that wait for
+    one before them.
     """
 
-    lag_rows: Long
+    lag_rows: Long | None
     lag_seconds: float | None
     conflicts_open: int
     quarantined_open: int

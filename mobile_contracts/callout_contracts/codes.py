@@ -1,5 +1,7 @@
 """Codes that a phone may meet in an answer, with the sentence for a person in English and Chinese. Codes never change."""
 
+from callout_contracts.limits import PICTURE_PIXELS_MAX, PICTURE_SIDE_MAX
+
 COMMAND_CODES: dict[str, tuple[str, str]] = {
     "COMMAND_UNREADABLE": (
         "The command could not be read: {why}. It is kept for the dispatcher.",
@@ -118,6 +120,32 @@ COMMAND_CODES: dict[str, tuple[str, str]] = {
         "此操作未保存,请重新发送。",
     ),
 }
+
+PICTURE_CODES: dict[str, tuple[str, str]] = {
+    "PICTURE_TYPE_REFUSED": (
+        "It is neither JPEG, PNG, WebP nor HEIC.",
+        "它不是 JPEG、PNG、WebP 或 HEIC 图片。",
+    ),
+    "PICTURE_POLYGLOT": (
+        "It is a page, a script or a document as well.",
+        "该文件同时也是网页、脚本或文档。",
+    ),
+    "PICTURE_UNREADABLE": (
+        "It is damaged or incomplete.",
+        "图片已损坏或不完整。",
+    ),
+    "PICTURE_TOO_LARGE": (
+        f"It has more than {PICTURE_PIXELS_MAX} pixels, or more than {PICTURE_SIDE_MAX} on one side.",
+        f"图片超过 {PICTURE_PIXELS_MAX} 像素,或单边超过 {PICTURE_SIDE_MAX} 像素。",
+    ),
+}
+"""Why a picture is kept and never shown: the `code` of an attachment that is `rejected`."""
+
+
+def picture_sentence(code: str, locale: str) -> str:
+    """The sentence of a picture's code in `en` or `zh`; the code itself where it is a newer one."""
+    english, chinese = PICTURE_CODES.get(code, (code, code))
+    return chinese if locale.startswith("zh") else english
 
 
 def sentence(code: str, locale: str, **details: object) -> str:

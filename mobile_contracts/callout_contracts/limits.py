@@ -8,6 +8,12 @@ COMMAND_BYTES_MAX: Final = 600_000
 """One command, encoded: a signature with its strokes fits, a photo does not (photos travel as uploads)."""
 PAGE_ROWS_MAX: Final = 2000
 """Rows on one page of a pull."""
+ROWS_PUSH_MAX: Final = 1000
+"""Rows of one collection in one push of RxDB; its own batch is 100."""
+ROWS_SYNC_MAX: Final = 20_000
+"""Rows of all tables in one push of WatermelonDB."""
+ROWS_ANSWER_MAX: Final = 100_000
+"""Rows in one answer to a pull of WatermelonDB: a phone applies an answer at one go."""
 CURSOR_CHARS_MAX: Final = 400
 TEXT_CHARS_MAX: Final = 4000
 """Free text in one field."""
@@ -21,6 +27,8 @@ UPLOADS_OPEN_MAX: Final = 200
 """Unfinished uploads of one device."""
 UPLOAD_PARTS_MAX: Final = 64
 """Partial uploads that one final upload may join."""
+UPLOAD_METADATA_CHARS_MAX: Final = 4000
+"""The header Upload-Metadata."""
 UPLOAD_HOURS: Final = 24 * 14
 """An unfinished upload that nobody continued is removed after so long."""
 PICTURE_PIXELS_MAX: Final = 64_000_000

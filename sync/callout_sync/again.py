@@ -26,7 +26,11 @@ async def retry(db: Database, *, org_id: UUID, entry_id: UUID, actor: Actor) -> 
     Raises NotFound, and WrongState for an entry that is settled, or is a conflict: its event is recorded already.
     """
 
+    tried = False
+
     async def again(work: Work) -> Answer:
+        nonlocal tried
+        tried = False
         row = await work.fetchrow(
             """
             select coalesce(mended_body, body) as body, device_id, user_id, received_at, category, clocks::text as clocks
@@ -38,6 +42,7 @@ async def retry(db: Database, *, org_id: UUID, entry_id: UUID, actor: Actor) -> 
             raise WrongState(entity="quarantined command", state=row["category"], needed="quarantined")
         await quarantine.settle(work, id=entry_id, state="applied", note="retried")
         assert row is not None
+        tried = True
         item = read(0, _decode(row["body"]))
         if item.fault is not None or item.command is None:
             raise NotApplicable(item.fault or Fault(code="COMMAND_UNREADABLE"))
@@ -60,6 +65,11 @@ async def retry(db: Database, *, org_id: UUID, entry_id: UUID, actor: Actor) -> 
         return await db.run(org_id, again, actor=actor)
     except NotApplicable as still:
         return Answer(index=0, status="quarantined", code=still.fault.code, path=still.fault.path)
+    except Exception as fault:
+        if not tried or of_the_whole(fault):
+            raise
+        log.error("retry_failed", entry=str(entry_id), exc_info=True)
+        return Answer(index=0, status="quarantined", code="COMMAND_FAILED")
 
 
 async def force(
@@ -73,17 +83,21 @@ async def force(
     forced, more = 0, True
     while more:
         try:
-            count, more = await _force(db, org_id, device_id, actor, everything, RELEASED_MAX, None)
+            count, more = await _force(
+                db, org_id, device_id, actor, everything, RELEASED_MAX, None, forced > 0
+            )
         except Exception as fault:
             if of_the_whole(fault) or isinstance(fault, NotFound):
                 raise
             log.warning("force_failed", device=str(device_id), exc_info=True)
             try:
-                count, more = await _force(db, org_id, device_id, actor, everything, 1, None)
+                count, more = await _force(db, org_id, device_id, actor, everything, 1, None, forced > 0)
             except Exception as one:
                 if of_the_whole(one):
                     raise
-                count, more = await _force(db, org_id, device_id, actor, everything, 1, failed(one))
+                count, more = await _force(
+                    db, org_id, device_id, actor, everything, 1, failed(one), forced > 0
+                )
         forced += count
     return forced
 
@@ -96,6 +110,7 @@ async def _force(
     everything: bool,
     release_max: int,
     broken: Fault | None,
+    forcing: bool,
 ) -> tuple[int, bool]:
     async def act(work: Work) -> tuple[int, bool]:
         user = await work.fetchrow(
@@ -111,6 +126,16 @@ async def _force(
             user_id=user["user_id"], device_id=device_id, role="engineer", locale=user["locale"]
         )
         known = await look(work, keys=[], parts=[], behind_its_back=True)
+        # Asked of all of them: the one that is due may lie behind more than are read at a time.
+        force_through: int = await work.fetchval(
+            """
+            select coalesce(max(sequence), -1) from held_command
+            where org_id = callout_org() and device_id = $1 and state in ('held', 'answered')
+              and (force_at <= now() or $2)
+            """,
+            device_id,
+            everything,
+        )
         clocks = Clocks(received_at=work.now, sent_at=work.now)
         plan = holds.plan(
             settled=known.settled,
@@ -120,8 +145,9 @@ async def _force(
             held=known.held,
             receipts={},
             release_max=release_max,
-            more_held=len(known.held) == RELEASED_MAX,
-            force_through=max((one.sequence for one in known.held if one.due or everything), default=-1),
+            more_held=known.more_held,
+            force_through=force_through,
+            forcing=forcing,
         )
         if broken is not None:
             plan = holds.spoil(plan, broken)

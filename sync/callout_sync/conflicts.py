@@ -130,6 +130,7 @@ async def settle(work: Work, *, id: UUID, choice: str, value: Any = None, note: 
     lost = next(c for c in [*state.waiting, *(s.claim for s in state.strays)] if c.id == command_id)
     state.waiting = tuple(claim for claim in state.waiting if claim is not lost)
     state.strays = [stray for stray in state.strays if stray.claim is not lost]
+    state.written = True  # whatever is chosen: whoever waited for it hears of it
 
     chosen = {"kept": row.values[field], "lost": lost.value, "other": value}[choice]
     wire = merge.wire_name(entity, field)

@@ -61,6 +61,13 @@ def start(*, device: UUID, epoch: UUID, scopes: UUID, schema: int = 1) -> Cursor
 
 def decode(text: str, *, device: UUID, epoch: UUID, scopes: UUID) -> Cursor:
     """Read a cursor back; refuses what is not ours, another device's, or of an earlier epoch or scope."""
+    cursor = parse(text)
+    check(cursor, device=device, epoch=epoch, scopes=scopes)
+    return cursor
+
+
+def parse(text: str) -> Cursor:
+    """What a text says, if it is a cursor of whatever device. Raises CursorInvalid."""
     if len(text) > CURSOR_CHARS_MAX:
         raise CursorInvalid(path="cursor")
     try:
@@ -77,10 +84,14 @@ def decode(text: str, *, device: UUID, epoch: UUID, scopes: UUID) -> Cursor:
         or not 0 <= cursor.since <= SCHEMA_MAX
     ):
         raise CursorInvalid(path="cursor")
+    return msgspec.structs.replace(cursor, version=2)
+
+
+def check(cursor: Cursor, *, device: UUID, epoch: UUID, scopes: UUID) -> None:
+    """Refuse another device's cursor, and one of an earlier epoch or scope."""
     if cursor.device != device:
         raise CursorOfAnotherDevice(path="cursor")
     if cursor.epoch != epoch:
         raise ResyncRequired(path="cursor", reason="epoch")
     if cursor.scopes != scopes:
         raise ResyncRequired(path="cursor", reason="scopes")
-    return msgspec.structs.replace(cursor, version=2)

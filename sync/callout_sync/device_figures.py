@@ -21,10 +21,11 @@ _SCOPES = """
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """Where a phone stands. `lag_rows`: rows it has not pulled, at most LAG_ROWS_MAX a scope; `lag_seconds`: since its
-    last pull, None where it never pulled; then open conflicts, open quarantined commands, held commands."""
+    """Where a phone stands. `lag_rows`: rows it has not pulled, at most LAG_ROWS_MAX a scope, None where nobody knows (RxDB
+    pulls each collection for itself, and keeps to itself how far); `lag_seconds`: since its last pull, None where it
+    never pulled; then open conflicts, open quarantined commands, held commands."""
 
-    lag_rows: int
+    lag_rows: int | None
     lag_seconds: float | None
     conflicts_open: int
     quarantined_open: int
@@ -62,6 +63,7 @@ async def progress_by_device_ids(work: Work, ids: Sequence[UUID]) -> list[Progre
     waits = await work.fetch(
         """
         select d.id, extract(epoch from $2::timestamptz - d.pulled_at)::float8 as seconds,
+            d.pulled_at is not null and d.pulled_xid is null as by_collection,
             (select count(*) from quarantine q where q.org_id = d.org_id and q.device_id = d.id and q.state = 'open'
                 and q.category = 'conflict') as conflicts,
             (select count(*) from quarantine q where q.org_id = d.org_id and q.device_id = d.id and q.state = 'open'
@@ -88,7 +90,7 @@ async def progress_by_device_ids(work: Work, ids: Sequence[UUID]) -> list[Progre
     of_fields = {row["device_id"]: row["conflicts"] for row in fields}
     found = {
         row["id"]: Progress(
-            lag_rows=behind.get(row["id"], 0),
+            lag_rows=None if row["by_collection"] else behind.get(row["id"], 0),
             lag_seconds=None if row["seconds"] is None else max(0.0, row["seconds"]),
             conflicts_open=row["conflicts"] + of_fields.get(row["id"], 0),
             quarantined_open=row["quarantined"],

@@ -65,7 +65,7 @@ def write(row: Row, edit: Writing, lines: list[journal.Entry], locale: str) -> E
             name,
             field.stands,
             list(field.waiting),
-            _change(edit, name, value, field),
+            _change(row, edit, name, value, field),
             revision=revision,
         )
         if merged.result == "overtaken":
@@ -139,14 +139,20 @@ def _keep_aside(
     )
 
 
-def _change(edit: Writing, name: str, value: Any, field: Field) -> Change:
+def _base_revision(row: Row, edit: Writing) -> int | None:
+    """The revision that the author had. One that the row never had (it was restored from a backup since) says nothing."""
+    base = edit.base_revision
+    return base if base is not None and base <= row.revision else None
+
+
+def _change(row: Row, edit: Writing, name: str, value: Any, field: Field) -> Change:
     return Change(
         id=str(edit.command_id),
         value=value,
         stamp=edit.stamp,
         author=edit_rows.author_of(edit.device_id, edit.user_id),
         office=edit.device_id is None,
-        base_revision=edit.base_revision,
+        base_revision=_base_revision(row, edit),
         base=edit.wanted.base.get(name, UNSET),
         knows=_below(edit.base_horizon, field),
     )
@@ -158,7 +164,8 @@ def _below(horizon: int | None, field: Field) -> bool:
 
 def _written_by_others(row: Row, edit: Writing) -> list[str]:
     """Fields that somebody else wrote since this author looked, and that the edit leaves alone."""
-    if edit.base_revision is None and edit.base_horizon is None:
+    base_revision = _base_revision(row, edit)
+    if base_revision is None and edit.base_horizon is None:
         return []
     author = edit_rows.author_of(edit.device_id, edit.user_id)
     return [
@@ -168,7 +175,7 @@ def _written_by_others(row: Row, edit: Writing) -> list[str]:
         and field.stands is not None
         and field.stands.author != author
         and not _below(edit.base_horizon, field)
-        and not (edit.base_revision is not None and (field.stands.since or 0) <= edit.base_revision)
+        and not (base_revision is not None and (field.stands.since or 0) <= base_revision)
     ]
 
 

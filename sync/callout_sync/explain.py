@@ -78,8 +78,10 @@ async def explain(work: Work, device_id: UUID, entity: str, id: UUID) -> Explana
         reasons.append(Reason(code="LEFT", facts={"at": _iso(newest["changed_at"])}))
     elif newest is None and not any(reason.code == "UNKNOWN_RECORD" for reason in why):
         reasons.append(Reason(code="NEVER_HELD"))
-    if newest is not None and not delivered and not shut:
-        at = device["pulled_at"]
+    at = device["pulled_at"]
+    # RxDB alone knows how far it has pulled each of its collections.
+    by_collection = at is not None and told is None
+    if newest is not None and not delivered and not shut and not by_collection:
         reasons.append(Reason(code="NOT_PULLED_YET", facts={"pulledAt": _iso(at)} if at else {}))
     return Explanation(entity=entity, id=id, held=held, delivered=delivered, reasons=tuple(reasons))
 

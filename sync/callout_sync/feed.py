@@ -73,7 +73,7 @@ async def read_page(
     """Rows after a cursor, in feed order, and the horizon below which they lie: both of one statement's snapshot.
 
     `entities` are those to read, None all of them; without `deletes` rows that left are left out. Raises ResyncRequired
-    where deletes that this device may need were purged.
+    where deletes that this device may need were purged, and for a place that lies ahead of the feed.
     """
     since = at.base if at.base and deletes else NO_DELETES
     args = [scopes, str(at.xid), at.entity, at.row, str(since), limit]
@@ -81,9 +81,13 @@ async def read_page(
         rows = await work.fetch(READ_PAGE, *args)
     else:
         rows = await work.fetch(READ_SOME, *args, list(entities))
+    horizon = int(rows[0]["horizon"])
+    if at.xid > horizon:
+        # No place is ahead of the database that told it: this one was set back to an earlier state.
+        raise ResyncRequired(path="cursor", reason="epoch")
     if at.base:
         check_purged(rows, max(at.xid, at.base))
-    return [row for row in rows if row["xid"] is not None], int(rows[0]["horizon"])
+    return [row for row in rows if row["xid"] is not None], horizon
 
 
 async def read_behind(

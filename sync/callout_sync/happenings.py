@@ -77,17 +77,17 @@ def times(
         bounds = [] if created_at is None else [created_at - EARLY_MAX]
         if command.seen is not None:
             bounds.append(_instant(stamps.parse(command.seen), latest))
-        guess = not UNCERTAIN.isdisjoint(of_time)
+        uncertain = guess = bool(of_time) and not UNCERTAIN.isdisjoint(of_time)
         if timed[1] is not None and command.sequence > timed[0] and timed[1] < latest:
             bounds.append(timed[1] + TICK)
             guess = guess or at <= timed[1]
-        exact = turn.clocks.counts(command.monotonic_ms, command.boot_id)
+        exact = not uncertain and turn.clocks.counts(command.monotonic_ms, command.boot_id)
         readings.append(
             Reading(
                 at=at,
-                trust="exact" if exact and UNCERTAIN.isdisjoint(of_time) else "guess" if guess else "fair",
+                trust="exact" if exact else "guess" if guess else "fair",
                 latest=latest,
-                earliest=max(bounds, default=None),
+                earliest=max(bounds) if bounds else None,
             )
         )
         flags.append(of_time)

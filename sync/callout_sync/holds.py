@@ -62,18 +62,20 @@ def plan(
     release_max: int,
     more_held: bool = False,
     force_through: int = -1,
+    forcing: bool = False,
 ) -> Plan:
     """Put a batch and what waits into the order of their numbers, and say who has to wait. Pure.
 
     Without `oldest_pending` nothing of the batch has to wait: the phone may be one that would never hear of it. Held commands
-    up to `force_through` are applied whatever is missing before them. At most `release_max` held ones are applied.
+    up to `force_through` are applied whatever is missing before them; `forcing`: something was missing before those of an
+    earlier portion. At most `release_max` held ones are applied.
     """
     settled = max(settled, (oldest_pending or 1) - 1)
     turns: list[Turn] = []
     marks: list[Read] = []
     passed: list[UUID] = []
     released = 0
-    more = forcing = False
+    more = False
     # Of the same number the held one comes first, so that a replay of it finds the final answer.
     queue: list[tuple[int, int, int]] = [(one.sequence, 0, n) for n, one in enumerate(held)]
     queue += [(item.sequence, 1, n) for n, item in enumerate(batch)]
@@ -113,7 +115,11 @@ def plan(
         else:
             turns.append(Turn(item=item, clocks=clocks, wait=True))
     return Plan(
-        turns=turns, marks=marks, passed=passed, settled=settled, more=more or (more_held and released > 0)
+        turns=turns,
+        marks=marks,
+        passed=passed,
+        settled=settled,
+        more=more or (more_held and (released > 0 or bool(passed))),
     )
 
 

@@ -128,7 +128,7 @@ class _Bench:
             self.twins[n] = first
             self.verdicts.append(Verdict("duplicate"))
             return
-        if not self.again and turn.held is None and item.key in self.known.receipts:
+        if self.known.receipts and not self.again and turn.held is None and item.key in self.known.receipts:
             self.verdicts.append(Verdict("duplicate"))
             return
         verdict = self._verdict(turn)
@@ -158,7 +158,7 @@ class _Bench:
             return Verdict("quarantined", "NOT_YOUR_VISIT", "visitId")
         if part is not None and part not in self.parts:
             return Verdict("quarantined", "PART_UNKNOWN", "payload.partId")
-        if item.key in self.unfit:
+        if self.unfit and item.key in self.unfit:
             return Verdict("quarantined", *self.unfit[item.key])
         event = happened(item, turn.clocks, visit, self.times[item.key], turn.forced)
         self.events.append(event)

@@ -15,17 +15,21 @@ import msgspec
 from callout_contracts.commands import Answer
 from callout_dispatch import visits
 from callout_dispatch.events import Clocks, Reporter
+from callout_people.sessions import NotAsRemembered, Remembered, in_standing
+from callout_store.columns import column
 from callout_store.errors import DeviceRevoked, DeviceWiped
 from callout_store.work import Work
 from callout_sync.receipts import Receipt
 
 RELEASED_MAX = 500
 """Held commands that one transaction applies at most."""
+HELD_BYTES_MAX = 8_000_000
+"""So many bytes of them are read at a time, and the one that goes beyond: each may hold a signature."""
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
     """A command that waits, with the clocks of the batch it came in. `answered`: it waits no longer, and stands here so
-    that the commands after it need not wait for its number. `due`: it has waited long enough."""
+    that the commands after it need not wait for its number."""
 
     id: UUID
     user_id: UUID
@@ -34,15 +38,14 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     clocks: Clocks
     answered: bool
-    due: bool
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """The device as it stands, who reports, and what is known of the commands of the batch.
 
     `settled`: everything up to this sequence was answered or is no longer on the phone. `held` are the first of those that
-    wait, `held_count` counts all. `timed`: the highest sequence whose time was worked out, and that time. `locale` is the
-    phone's own language, for what it reads later.
+    wait, as many as are read at a time, `held_count` counts all. `timed`: the highest sequence whose time was worked out,
+    and that time. `locale` is the phone's own language, for what it reads later.
     """
 
     reporter: Reporter | None
@@ -55,6 +58,11 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     receipts: dict[UUID, Receipt]
     parts: set[UUID]
 
+    @property
+    def more_held(self) -> bool:
+        """Whether more wait than were read."""
+        return self.held_count > sum(not one.answered for one in self.held)
+
 
 class _HeldRow(msgspec.Struct):
     id: UUID
@@ -64,7 +72,6 @@ class _HeldRow(msgspec.Struct):
     body: bytes
     clocks: Clocks
     state: str
-    due: bool
 
 
 class _ReceiptRow(msgspec.Struct):
@@ -84,15 +91,23 @@ select d.revoked_at is not null or not u.active as shut, d.wipe_mode, d.wiped_at
        (select count(*) from held_command h
         where h.org_id = d.org_id and h.device_id = d.id and h.state = 'held') as held_count,
        (select json_agg(w) from (
-            select h.command_id as id, h.user_id, h.visit_id, h.sequence, h.state, h.force_at <= now() as due,
-                   translate(encode(h.body, 'base64'), E'\\n', '') as body, h.clocks
-            from held_command h
-            where h.org_id = d.org_id and h.device_id = d.id and h.state in ('held', 'answered')
-            order by h.sequence, h.command_id limit $5) w)::text as held,
+            select q.command_id as id, q.user_id, q.visit_id, q.sequence, q.state,
+                   translate(encode(q.body, 'base64'), E'\\n', '') as body, q.clocks
+            from (
+                select h.*, sum(octet_length(h.body)) over (order by h.sequence, h.command_id)
+                    - octet_length(h.body) as before
+                from held_command h
+                where h.org_id = d.org_id and h.device_id = d.id and h.state in ('held', 'answered')
+                order by h.sequence, h.command_id limit $5) q
+            where q.before < $6
+            order by q.sequence, q.command_id) w)::text as held,
        (select json_agg(w) from (
             select r.command_id as id, encode(r.body_sha256, 'base64') as sha256, r.answer from receipt r
-            where r.org_id = d.org_id and r.command_id = any($3)) w)::text as receipts,
-       (select array_agg(p.id) from part p where p.org_id = d.org_id and p.id = any($4)) as parts
+            where r.org_id = d.org_id
+              and r.command_id = any((select $3::text::uuid[])::uuid[])) w)::text as receipts,
+       (select array_agg(p.id) from part p
+        where p.org_id = d.org_id and p.id = any((select $4::text::uuid[])::uuid[])) as parts,
+       {in_standing(7)} as signed_in
 from device d
 join app_user u on u.org_id = d.org_id and u.id = d.user_id
 left join engineer e on e.org_id = d.org_id and e.user_id = d.user_id
@@ -107,15 +122,33 @@ def lock_key(device_id: UUID) -> int:
 
 
 async def look(
-    work: Work, *, keys: Sequence[UUID], parts: Sequence[UUID], behind_its_back: bool = False
+    work: Work,
+    *,
+    keys: Sequence[UUID],
+    parts: Sequence[UUID],
+    behind_its_back: bool = False,
+    remembered: Remembered | None = None,
 ) -> Look:
-    """Read it all for this unit of work's device.
+    """Read it all for this unit of work's device, and confirm by whom it is signed in where that is still to be done.
 
-    Raises DeviceRevoked and DeviceWiped, but not where a person acts on what the device sent before (`behind_its_back`).
+    Raises NotAsRemembered, DeviceRevoked and DeviceWiped; the last two not where a person acts on what the device sent before
+    (`behind_its_back`).
     """
+    unconfirmed = remembered if remembered is not None and not remembered.confirmed else None
     row = await work.fetchrow(
-        LOOK, work.actor.device_id, work.actor.user_id, list(keys), list(set(parts)), RELEASED_MAX
+        LOOK,
+        work.actor.device_id,
+        work.actor.user_id,
+        column(keys),
+        column(set(parts)),
+        RELEASED_MAX,
+        HELD_BYTES_MAX,
+        *(unconfirmed.parameters if unconfirmed is not None else (None, None, None, None)),
     )
+    if unconfirmed is not None:
+        if row is None or not row["signed_in"]:
+            raise NotAsRemembered()
+        unconfirmed.confirmed = True
     if row is None:
         raise DeviceRevoked()
     if not behind_its_back:
@@ -124,7 +157,7 @@ async def look(
         if row["shut"]:
             raise DeviceRevoked()
     work.webhook = row["webhook"]
-    reporter = await visits.reporter_of(work, row)
+    reporter = await visits.reporter_of(work, row, alive=not behind_its_back)
     return Look(
         reporter=reporter,
         locale=row["locale"],
@@ -140,7 +173,6 @@ async def look(
                 body=held.body,
                 clocks=held.clocks,
                 answered=held.state == "answered",
-                due=held.due,
             )
             for held in (_held_rows(row["held"]) if row["held"] else ())
         ],

@@ -9,6 +9,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -43,8 +44,19 @@ __all__ = [
 ]
 
 SEEN_EVERY_S = 60
+SEEN_SPREAD_S = 15
 MEASURED_EVERY = timedelta(days=1)
 MEGABYTE = 1024 * 1024
+
+
+PULLER = """
+select d.id as device_id, d.revoked_at, d.pulled_at, d.pulled_xid::text as pulled_xid, d.app_version, d.copy_bytes,
+       d.copy_measured_at, d.withheld_from::text as withheld_from, d.wipe_mode, d.wiped_at,
+       o.app_version_min, o.phone_budget_mb, e.id as engineer_id, (select epoch from sync_epoch) as epoch
+from device d join organisation o on o.id = d.org_id
+left join engineer e on e.org_id = d.org_id and e.user_id = d.user_id and e.active
+where d.org_id = callout_org() and d.id = $1 and d.user_id = $2
+"""
 
 
 class PullPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +109,10 @@ class Puller(msgspec.Struct, frozen=True, kw_only=True):
             schema=min(self.schema, SCHEMA_VERSION),
         )
 
+    def over_budget(self, copy_bytes: int | None) -> bool:
+        """Whether a copy of this size, if it was measured at all, is too large."""
+        return copy_bytes is not None and copy_bytes > self.budget_bytes
+
     def read(self, cursor: str | None) -> cursors.Cursor:
         """Its cursor, or where it begins. Refuses another's, an older epoch's, and what is none."""
         if not cursor:
@@ -142,20 +158,14 @@ async def puller(work: Work, *, schema_version: int, app_version: str | None = N
     device_id = work.actor.device_id
     if device_id is None:
         raise DeviceRequired(what="pull")
-    row = await work.fetchrow(
-        """
-        select d.revoked_at, d.pulled_at, d.pulled_xid::text as pulled_xid, d.app_version, d.copy_bytes,
-               d.copy_measured_at, d.withheld_from::text as withheld_from, d.wipe_mode, d.wiped_at,
-               o.app_version_min, o.phone_budget_mb, e.id as engineer_id, (select epoch from sync_epoch) as epoch
-        from device d join organisation o on o.id = d.org_id
-        left join engineer e on e.org_id = d.org_id and e.user_id = d.user_id and e.active
-        where d.org_id = callout_org() and d.id = $1 and d.user_id = $2
-        """,
-        device_id,
-        work.actor.user_id,
-    )
+    row = await work.fetchrow(PULLER, device_id, work.actor.user_id)
     if row is None:
         raise DeviceRequired(what="pull")
+    return puller_of(row, work.org_id, schema_version=schema_version, app_version=app_version)
+
+
+def puller_of(row: Record, org_id: UUID, *, schema_version: int, app_version: str | None) -> Puller:
+    """The device of a row of `PULLER`; refuses where it may not pull."""
     if row["wipe_mode"] == "stolen" or row["wiped_at"] is not None:
         raise DeviceWiped()
     if row["revoked_at"] is not None:
@@ -163,14 +173,13 @@ async def puller(work: Work, *, schema_version: int, app_version: str | None = N
     wipe = row["wipe_mode"] is not None
     if not wipe:
         _check_age(schema_version, app_version or row["app_version"], row["app_version_min"])
-    scopes = scopes_of(work.org_id, row["engineer_id"], device_id)
+    scopes = scopes_of(org_id, row["engineer_id"], row["device_id"])
     return Puller(
-        device_id=device_id,
+        device_id=row["device_id"],
         engineer_id=row["engineer_id"],
         epoch=row["epoch"],
         scopes=scopes,
-        # Without the device's own, as it was before devices had one: cursors of then stay good.
-        check=uuid.uuid5(work.org_id, ",".join(map(str, scopes[:-1]))),
+        check=_check(org_id, row["engineer_id"]),
         schema=schema_version,
         wipe=wipe,
         budget_bytes=row["phone_budget_mb"] * MEGABYTE,
@@ -185,6 +194,12 @@ async def puller(work: Work, *, schema_version: int, app_version: str | None = N
 def scopes_of(org_id: UUID, engineer_id: UUID | None, device_id: UUID) -> list[UUID]:
     """The scopes a device holds: the organisation's, its engineer's where its user is one, and its own."""
     return [org_id, *([engineer_id] if engineer_id else []), device_id]
+
+
+@lru_cache(maxsize=10_000)
+def _check(org_id: UUID, engineer_id: UUID | None) -> UUID:
+    # Without the device's own, as it was before devices had one: cursors of then stay good.
+    return uuid.uuid5(org_id, ",".join(map(str, scopes_of(org_id, engineer_id, cursors.NIL)[:-1])))
 
 
 def entities_of(schema: int) -> list[str]:
@@ -204,15 +219,16 @@ async def step(
         # Learnt meanwhile. Learnt once more while catching up: the catching up begins anew, from what it knew at first.
         at = msgspec.structs.replace(at, since=at.since or at.schema, left=0, behind=None)
     at = msgspec.structs.replace(at, schema=schema)
-    if at.left and at.left == who.withheld_from and at.behind is None and not at.since:
-        # It came back with a cursor from after the deletes that were kept back: it has them.
+    told = at.left and at.left == who.withheld_from and at.behind is None and not at.since
+    if told or (who.withheld_from is not None and at.base > who.withheld_from):
+        # It came back with a cursor from after the deletes that were kept back: it has them, or began anew and needs none.
         await work.execute(
             """
             update device set withheld_from = null
             where org_id = callout_org() and id = $1 and withheld_from = $2::text::xid8
             """,
             who.device_id,
-            str(at.left),
+            str(who.withheld_from),
         )
         who = msgspec.structs.replace(who, withheld_from=None)
         at = msgspec.structs.replace(at, left=0)
@@ -225,7 +241,7 @@ async def step(
             at, since=0 if done else at.since, behind=None if done else _key(found[-1])
         )
     room = limit - len(found)
-    if room and who.withheld_from is not None and not hold_leaves:
+    if room and who.withheld_from is not None and not hold_leaves and at.base:
         start = at.behind if at.left == who.withheld_from else None
         at = msgspec.structs.replace(at, left=who.withheld_from, behind=start)
         rows = await read_behind(
@@ -326,17 +342,23 @@ def version_of(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def to_be_noted(who: Puller, at: cursors.Cursor, now: datetime) -> bool:
+    """Whether this pull is one to be written down. Phones differ by some seconds: those that began at the same moment, as
+    after a break in the net, would else all write at the same moment every minute."""
+    arrived = at.base > 0 and at.xid >= at.base and (who.pulled_xid or 0) < at.base
+    every_s = SEEN_EVERY_S - who.device_id.int % SEEN_SPREAD_S
+    return arrived or who.pulled_at is None or now - who.pulled_at > timedelta(seconds=every_s)
+
+
 async def _seen(
     work: Work, who: Puller, at: cursors.Cursor, pending: int | None, copy_bytes: int | None
 ) -> bool:
     """Note the sign of life and how far the device is; whether its copy is too large.
 
-    At most once a minute, and when a first pull begins or is known to have arrived: a pull that writes is a transaction
+    About once a minute, and when a first pull begins or is known to have arrived: a pull that writes is a transaction
     that holds the horizon. `at` is what the device came with: that much it has, whatever becomes of this answer.
     """
-    arrived = at.base > 0 and at.xid >= at.base and (who.pulled_xid or 0) < at.base
-    due = who.pulled_at is None or work.now - who.pulled_at > timedelta(seconds=SEEN_EVERY_S)
-    if due or arrived or copy_bytes is not None:
+    if copy_bytes is not None or to_be_noted(who, at, work.now):
         if copy_bytes is None and (
             who.copy_measured_at is None or work.now - who.copy_measured_at > MEASURED_EVERY
         ):
@@ -358,5 +380,4 @@ async def _seen(
             pending,
             copy_bytes,
         )
-    measured = who.copy_bytes if copy_bytes is None else copy_bytes
-    return measured is not None and measured > who.budget_bytes
+    return who.over_budget(who.copy_bytes if copy_bytes is None else copy_bytes)

@@ -5,7 +5,7 @@ written by one statement (the fast path). If a chunk fails in the database, its 
 their own, and one that fails even so is quarantined. Whatever happens to the connection, the phone may send the batch
 again: receipts make that harmless.
 
-Revocation takes effect within a running push: the device's row is updated as the last statement of every chunk, under the
+Revocation takes effect within a running push: the device's row is updated by the last statement of every chunk, under the
 condition that it is not revoked. A revocation that committed before undoes the chunk; one that comes later waits.
 """
 
@@ -21,11 +21,13 @@ import structlog
 
 from callout_contracts import stamps
 from callout_contracts.commands import COMMANDS_MAX, Answer, PushEnvelope
+from callout_dispatch import visits
 from callout_dispatch.events import Clocks
+from callout_people.sessions import NotAsRemembered, Remembered
 from callout_store import meters
 from callout_store.errors import DeviceRequired, DeviceRevoked, DeviceWiped, LimitExceeded, Refusal
 from callout_store.work import Actor, Database, Work
-from callout_sync import holds
+from callout_sync import holds, scope
 from callout_sync.commands import Fault, Read, part_of, read_batch
 from callout_sync.judge import Verdict, answer, judge
 from callout_sync.look import RELEASED_MAX, lock_key, look
@@ -65,6 +67,7 @@ class Run(msgspec.Struct, kw_only=True):
     actor: Actor
     clocks: Clocks
     envelope: PushEnvelope
+    remembered: Remembered | None = None
     stored: int = 0
     wipe: bool = False
 
@@ -75,9 +78,12 @@ class Run(msgspec.Struct, kw_only=True):
         return self.actor.device_id
 
 
-async def push(db: Database, *, org_id: UUID, actor: Actor, envelope: PushEnvelope) -> Pushed:
+async def push(
+    db: Database, *, org_id: UUID, actor: Actor, envelope: PushEnvelope, remembered: Remembered | None = None
+) -> Pushed:
     """Apply a batch. Refuses whole only where nothing can be read (no device, more than 200 commands) or nothing may be:
-    from a revoked device, or one that was stolen.
+    from a revoked device, or one that was stolen. `remembered` is compared with the database before anything is judged:
+    raises NotAsRemembered.
 
     A device revoked while the batch runs gets `DEVICE_REVOKED` for the rest of it.
     """
@@ -93,7 +99,7 @@ async def push(db: Database, *, org_id: UUID, actor: Actor, envelope: PushEnvelo
         monotonic_ms=envelope.monotonic_ms,
         boot_id=envelope.boot_id,
     )
-    run = Run(db=db, org_id=org_id, actor=actor, clocks=clocks, envelope=envelope)
+    run = Run(db=db, org_id=org_id, actor=actor, clocks=clocks, envelope=envelope, remembered=remembered)
     pending = sorted(read_batch(envelope.commands), key=lambda item: (item.sequence, item.index))
     answers: list[Answer] = []
     # An empty batch still measures the clock, is refused to a revoked device, and may settle what others wait for.
@@ -175,7 +181,9 @@ def failed(fault: Exception) -> Fault:
 
 def of_the_whole(fault: Exception) -> bool:
     """Whether a fault is the batch's (the device, the database) and not one command's."""
-    return isinstance(fault, DeviceRevoked | DeviceWiped) or (isinstance(fault, Refusal) and fault.retryable)
+    return isinstance(fault, DeviceRevoked | DeviceWiped | NotAsRemembered) or (
+        isinstance(fault, Refusal) and fault.retryable
+    )
 
 
 async def _chunk(run: Run, chunk: Sequence[Read], release_max: int, broken: Fault | None) -> Done:
@@ -189,6 +197,7 @@ async def _chunk(run: Run, chunk: Sequence[Read], release_max: int, broken: Faul
             work,
             keys=[item.key for item in chunk],
             parts=[part for item in chunk if (part := part_of(item.payload)) is not None],
+            remembered=run.remembered,
         )
         plan = holds.plan(
             settled=known.settled,
@@ -198,15 +207,14 @@ async def _chunk(run: Run, chunk: Sequence[Read], release_max: int, broken: Faul
             held=known.held,
             receipts=known.receipts,
             release_max=release_max,
-            more_held=len(known.held) == RELEASED_MAX,
+            more_held=known.more_held,
         )
         if broken is not None:
             plan = holds.spoil(plan, broken)
         judged = await judge(work, known, plan, run.clocks)
         answers = [one for one, turn in zip(judged.answers, plan.turns, strict=True) if turn.held is None]
-        # The device's row comes last of all, so that a revocation waits for us or undoes us.
-        await work.flush()
-        await _stamp_device(work, run, plan.settled, judged.timed, chunk, answers)
+        # The device's row is written with what was put off, so that a revocation waits for us or undoes us.
+        await _finish(work, run, plan.settled, judged.timed, chunk, answers)
         return Done(answers=answers, released=plan.released, more=plan.more, wipe=known.wipe)
 
     for clash in range(CLASHES_MAX):
@@ -227,7 +235,7 @@ def _stored(answers: Sequence[Answer]) -> int:
     return sum(one.status != "refused" for one in answers)
 
 
-async def _stamp_device(
+async def _finish(
     work: Work,
     run: Run,
     settled: int,
@@ -235,9 +243,11 @@ async def _stamp_device(
     chunk: Sequence[Read],
     answers: Sequence[Answer],
 ) -> None:
+    """Write what was put off, the device's row with it, and the feed too where that is all: one statement."""
     envelope = run.envelope
     left = None if envelope.pending is None else max(0, envelope.pending - run.stored - _stored(answers))
-    stamped = await work.execute(
+    poke = scope.put_off(work)
+    work.later(
         """
         update device set last_seen_at = $2, pushed_at = $2, last_sequence = greatest(last_sequence, $3),
             clock_offset_ms = $4, app_version = coalesce($5, app_version), settled_sequence = greatest(settled_sequence, $7),
@@ -247,6 +257,7 @@ async def _stamp_device(
         where org_id = callout_org() and id = $1 and user_id = $6 and revoked_at is null
           and wipe_mode is distinct from 'stolen' and wiped_at is null
           and exists (select 1 from app_user u where u.org_id = callout_org() and u.id = $6 and u.active)
+        returning 1
         """,
         run.device_id,
         run.clocks.received_at,
@@ -260,6 +271,11 @@ async def _stamp_device(
         envelope.storage_used_bytes,
         envelope.storage_free_bytes,
         *timed,
+        name="stamped",
     )
-    if not stamped:
+    # What is read first is done first: an engineer's row is always locked before a device's.
+    first = f"(select count(*) from {visits.POSITION}), " if work.waits(visits.POSITION) else ""
+    told = f", (select count(*) from {scope.POKED})" if poke else ""
+    done = await work.flush(f"select {first}(select count(*) from stamped) as stamped{told}")
+    if done is None or not done["stamped"]:
         raise DeviceRevoked()

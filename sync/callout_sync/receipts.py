@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from callout_contracts.commands import Answer
+from callout_store.columns import column, json_column
 from callout_store.work import Work
 
 
@@ -26,14 +27,14 @@ def write(work: Work, rows: Sequence[tuple[UUID, bytes, int, Answer]]) -> None:
         return
     work.later(
         """
-        insert into receipt (command_id, device_id, body_sha256, sequence, received_at, answer)
-        select c, $5::uuid, h, s, $6::timestamptz, a
-        from unnest($1::uuid[], $2::bytea[], $3::bigint[], $4::text[]) as t(c, h, s, a)
+        insert into receipt (org_id, command_id, device_id, body_sha256, sequence, received_at, answer)
+        select (select callout_org()), c, $5::uuid, decode(h, 'hex'), s, $6::timestamptz, a
+        from unnest($1::text::uuid[], $2::text::text[], $3::text::bigint[], $4::text::text[]) as t(c, h, s, a)
         """,
-        [row[0] for row in rows],
-        [row[1] for row in rows],
-        [row[2] for row in rows],
-        [msgspec.json.encode(row[3]).decode() for row in rows],
+        column([row[0] for row in rows]),
+        column([row[1].hex() for row in rows]),
+        column([row[2] for row in rows]),
+        json_column([row[3] for row in rows]),
         work.actor.device_id,
         work.now,
     )

@@ -361,6 +361,9 @@ def _id(device_id: UUID | None, collection: str, row_id: str, content: Any) -> U
     whole = [str(device_id), collection, row_id, content]
     try:
         text = _ENCODER.encode(whole).decode()
+    except RecursionError:
+        # Nothing of it can be kept, and so nothing of it counts.
+        text = f"{device_id} {collection} {row_id!a} nested too deeply"
     except (TypeError, ValueError):
         # Lone surrogates, which JavaScript lets through.
         text = ascii(whole)

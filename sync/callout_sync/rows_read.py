@@ -32,6 +32,7 @@ class Stand(msgspec.Struct, frozen=True, kw_only=True):
     purged: int
     wipe: bool
     pulled_at: datetime | None
+    pulled_xid: int | None
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +66,7 @@ async def stand(work: Work, *, app_version: str | None = None) -> Stand:
         purged=int(purged or 0),
         wipe=who.wipe,
         pulled_at=who.pulled_at,
+        pulled_xid=who.pulled_xid,
     )
 
 
@@ -80,9 +82,10 @@ async def holdings(work: Work) -> tuple[UUID, list[UUID]]:
 
 
 async def seen(work: Work, where: Stand, *, xid: int | None = None) -> None:
-    """Note the sign of life, at most once a minute: a pull that writes is a transaction that holds the horizon. `xid`:
-    how far the device is, where that is one place for all that it holds."""
-    if where.pulled_at is None or work.now - where.pulled_at > timedelta(seconds=SEEN_EVERY_S):
+    """Note the sign of life, at most once a minute and when a first pull is known to have arrived: a pull that writes is
+    a transaction that holds the horizon. `xid`: how far the device is, where that is one place for all that it holds."""
+    arrived = bool(xid) and not where.pulled_xid
+    if arrived or where.pulled_at is None or work.now - where.pulled_at > timedelta(seconds=SEEN_EVERY_S):
         # The engineer before the device, as a push locks them: the other way round both wait for each other.
         if where.engineer_id is not None:
             await engineers.mark_seen(work, where.engineer_id)

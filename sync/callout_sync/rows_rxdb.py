@@ -20,8 +20,9 @@ from uuid import UUID
 import msgspec
 
 from callout_contracts.commands import Answer
-from callout_contracts.limits import CURSOR_CHARS_MAX, PAGE_ROWS_MAX
+from callout_contracts.limits import CURSOR_CHARS_MAX, PAGE_ROWS_MAX, ROWS_PUSH_MAX
 from callout_contracts.rows import COLUMNS, COMMAND_COLUMNS, EDITED_AT, Column
+from callout_store.clock import taken_instant
 from callout_store.errors import (
     CursorInvalid,
     CursorOfAnotherDevice,
@@ -36,8 +37,6 @@ NIL = UUID(int=0)
 XID_MAX = 2**64 - 1
 STALE_S = 86_400
 """A checkpoint older than this is moved on by sending one document again."""
-ROWS_MAX = 1000
-"""Rows in one push; RxDB's own batch is 100."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -238,8 +237,8 @@ async def push_command_rows(db: Database, *, org_id: UUID, actor: Actor, rows: S
 
 
 def _check_count(rows: Sequence[Any]) -> None:
-    if len(rows) > ROWS_MAX:
-        raise LimitExceeded(path="rows", what="rows a push", limit=ROWS_MAX, given=len(rows))
+    if len(rows) > ROWS_PUSH_MAX:
+        raise LimitExceeded(path="rows", what="rows a push", limit=ROWS_PUSH_MAX, given=len(rows))
 
 
 def _change(entity: str, row: dict[str, Any], new: dict[str, Any]) -> Change:
@@ -277,7 +276,6 @@ def _instant(value: Any) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        found = msgspec.convert(value, datetime)
-    except msgspec.ValidationError:
+        return taken_instant(msgspec.convert(value, datetime))
+    except ValueError:
         return None
-    return found if found.tzinfo is not None else None

@@ -22,7 +22,7 @@ from uuid import UUID
 import msgspec
 
 from callout_contracts.commands import Answer
-from callout_contracts.limits import PAGE_ROWS_MAX
+from callout_contracts.limits import PAGE_ROWS_MAX, ROWS_ANSWER_MAX, ROWS_SYNC_MAX
 from callout_contracts.rows import COLUMNS, COMMAND, COMMAND_COLUMNS
 from callout_store.errors import BadField, LimitExceeded
 from callout_store.work import Actor, Database, Work
@@ -36,8 +36,7 @@ MARKS = 1 << MARK_BITS
 """38 bits are left for transactions: 2.7 * 10^11 of them until a timestamp is no longer exact in JavaScript."""
 TIMESTAMP_MAX = 2**53
 ROWS_DEFAULT = 10_000
-ROWS_MAX = 100_000
-"""Rows in one answer: a phone applies an answer at one go. The next ones follow in the next synchronize()."""
+"""Rows in one answer where the client does not say. The next ones follow in the next synchronize()."""
 ALWAYS = 1
 """Deletes are sent whatever their age."""
 
@@ -93,8 +92,8 @@ async def pull(
 
     `tables` names those that the phone has (None: all). Refuses: no device, a revoked device.
     """
-    if not 1 <= limit <= ROWS_MAX:
-        raise LimitExceeded(path="limit", what="rows an answer", limit=ROWS_MAX, given=limit)
+    if not 1 <= limit <= ROWS_ANSWER_MAX:
+        raise LimitExceeded(path="limit", what="rows an answer", limit=ROWS_ANSWER_MAX, given=limit)
     if last_pulled_at is not None and not 0 <= last_pulled_at < TIMESTAMP_MAX:
         raise BadField(path="lastPulledAt", why="0 to 2^53")
     where = await stand(work, app_version=app_version)
@@ -219,8 +218,11 @@ async def push(
 ) -> Pushed:
     """Apply the changes of all tables. Everything is applied, or kept for a person; nothing is rejected.
 
-    Refuses only what concerns all of it: no device, a revoked device, a database that is away.
+    Refuses only what concerns all of it: too many rows, no device, a revoked device, a database that is away.
     """
+    count = sum(len(rows) for table in changes.values() for rows in _lists(table))
+    if count > ROWS_SYNC_MAX:
+        raise LimitExceeded(path="changes", what="rows a push", limit=ROWS_SYNC_MAX, given=count)
 
     async def look(work: Work) -> tuple[UUID, list[UUID], int | None]:
         device_id, scopes = await holdings(work)

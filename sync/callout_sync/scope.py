@@ -24,6 +24,8 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
+from callout_dispatch.event_rows import NEW_EVENTS
+from callout_store.columns import column
 from callout_store.work import Touched, Work
 from callout_sync import scope_rules as rules
 from callout_sync import scope_sweeps
@@ -41,10 +43,21 @@ BUCKETS = 512
 ENGINEER = "engineer"
 """Touched like an entity, and none: what an engineer is to articles (their territory) has changed."""
 
-WRITE_NEW_EVENTS = rules.write_new_events()
 NEW_EVENT, HOME = "new_event", "home"
 """Touched beside `event` by whoever makes events, and their visits: what is new lies on no phone yet, and where it will lie
 is asked once a visit instead of once an event."""
+
+FED, POKED = "fed", "poked"
+WRITE_NEW_EVENTS = rules.write_new_events(NEW_EVENTS)
+POKE = f"""
+select pg_notify($1::text, json_build_object('org', callout_org(), 'scopes',
+    coalesce(json_agg(p.scope_id) filter (where p.scope_id is not null), '[]'))::text) as told
+from (values (1)) as always(n) left join (
+    select d.scope_id, (row_number() over (order by d.scope_id) - 1) / {NOTIFY_SCOPES_MAX} as page
+    from (select distinct scope_id from {FED}) d) p on true
+group by p.page
+"""
+"""To the listeners as `_poke` does: also where no scope has news, since the board has some."""
 
 LOCK = """
 select case when alone then pg_advisory_xact_lock(k) else pg_advisory_xact_lock_shared(k) end
@@ -59,11 +72,6 @@ async def refresh(work: Work, touched: Touched) -> None:
     if not rows and not engineers:
         return
     new = touched.rows.get(NEW_EVENT, set())
-    if not engineers and set(rows) == {"event"} and rows["event"] <= new:
-        # New events alone: nobody else writes their feed rows, and who holds their visits stands still with the visits.
-        written = await work.fetch(WRITE_NEW_EVENTS, list(new), list(touched.rows.get(HOME, ())))
-        await _poke(work, {row["scope_id"] for row in written})
-        return
     homes = touched.rows.get(HOME, set())
     catalogue = bool(engineers) or any(rows.get(entity) for entity in BY_VISITS)
     if catalogue:
@@ -99,6 +107,24 @@ async def refresh(work: Work, touched: Touched) -> None:
         # A connection may hold a plan from when the tables were empty: over a day's dispatch it takes minutes.
         await work.execute("set local plan_cache_mode = force_custom_plan")
     await _poke(work, await _write(work, rows, some, concerned, scopes, locks))
+
+
+def put_off(work: Work) -> bool:
+    """Where new events are all that changed: bring them to the feed in the statement that writes them, and tell the
+    listeners by what `POKED` names, which the flush has to read. False where `refresh` has to do it.
+
+    Nobody else writes their feed rows, and who holds their visits stands still with the visits, which are locked.
+    """
+    rows = {entity: ids for entity, ids in work.touched.rows.items() if ids}
+    new, homes = rows.get(NEW_EVENT), rows.get(HOME)
+    if not new or not homes or rows.keys() != {"event", NEW_EVENT, HOME} or not rows["event"] <= new:
+        return False
+    if not work.waits(NEW_EVENTS):
+        return False
+    del work.touched.rows["event"], work.touched.rows[HOME]
+    work.later(WRITE_NEW_EVENTS, column(homes), name=FED)
+    work.later(POKE, CHANNEL, name=POKED)
+    return True
 
 
 async def _write(

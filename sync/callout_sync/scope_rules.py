@@ -360,22 +360,20 @@ returning f.scope_id
 """)
 
 
-def write_new_events() -> str:
+def write_new_events(events: str) -> str:
     """The feed's rows of events that no phone holds yet: there is nothing to compare them with, and nobody writes the same.
 
-    Parameters: their ids and their visits'. The scopes that were written to."""
-    # OFFSET 0: one look-up an event, however many its visit has; the planner would rather read them all.
+    `events` names what is written to `visit_event` in the same statement. Parameter: the ids of their visits as an array's
+    text; these are locked. The scopes that were written to."""
     return _packed(f"""
 with h as materialized (
     select v.id as visit_id, h.scope_id from visit v cross join {HOLDERS_OF_VISIT} h
-    where v.org_id = callout_org() and v.id = any($2::uuid[]) and {VISIBLE_VISIT}
+    where v.org_id = callout_org() and v.id = any((select $1::text::uuid[])::uuid[]) and {VISIBLE_VISIT}
 )
 insert into sync_feed (org_id, scope_id, entity, row_id, op, body, shape)
-select callout_org(), h.scope_id, 'event', e.id, 'U',
+select (select callout_org()), h.scope_id, 'event', e.id, 'U',
        '{{"entity":"event","id":"' || e.id || '","op":"upsert","doc":' || {_EVENT} || '}}', {SHAPE}
-from unnest($1::uuid[]) as i(id)
-cross join lateral (select * from visit_event e where e.org_id = callout_org() and e.id = i.id offset 0) e
-join h on h.visit_id = e.visit_id
+from {events} e join h on h.visit_id = e.visit_id
 returning scope_id
 """)
 

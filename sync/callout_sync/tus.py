@@ -14,7 +14,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from callout_contracts.limits import UPLOAD_BYTES_MAX, UPLOAD_PARTS_MAX
+from callout_contracts.limits import UPLOAD_BYTES_MAX, UPLOAD_METADATA_CHARS_MAX, UPLOAD_PARTS_MAX
 from callout_store.ids import parse_id
 from callout_sync.upload_refusals import (
     TusVersionRefused,
@@ -36,7 +36,6 @@ EXTENSIONS: Final = (
     "concatenation",
 )
 CHECKSUMS: Final = ("sha1", "sha256", "md5")
-METADATA_CHARS_MAX: Final = 4000
 DIGITS_MAX: Final = 15
 KINDS: Final = ("photo", "signature")
 BYTES_TYPE: Final = "application/offset+octet-stream"
@@ -109,8 +108,8 @@ def _digits(value: str | None) -> int | None:
 def read_metadata(value: str | None, *, sha256_needed: bool) -> Metadata:
     """Upload-Metadata: `key base64,key base64`. Keys that are not ours are kept and not looked at."""
     text = (value or "").strip()
-    if len(text) > METADATA_CHARS_MAX:
-        raise UploadMetadataInvalid(why=f"it is longer than {METADATA_CHARS_MAX} characters")
+    if len(text) > UPLOAD_METADATA_CHARS_MAX:
+        raise UploadMetadataInvalid(why=f"it is longer than {UPLOAD_METADATA_CHARS_MAX} characters")
     found = _pairs(text) if text else {}
     sha256 = found.get("sha256")
     if sha256 is None and sha256_needed:

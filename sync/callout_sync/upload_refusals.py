@@ -1,5 +1,6 @@
 """What an upload, a picture, or the wish to see one may be refused for. One class each, each with its own code."""
 
+from callout_contracts.codes import picture_sentence
 from callout_store.errors import Refusal
 
 
@@ -133,3 +134,7 @@ class AttachmentRejected(Refusal):
     code, status = "ATTACHMENT_REJECTED", 404
     en = "This picture cannot be shown ({why}). Its bytes are kept."
     zh = "该图片无法显示({why}),原始数据已保留。"
+
+    def message(self, locale: str = "en") -> str:
+        """The sentence, and that of the code why."""
+        return f"{super().message(locale)} {picture_sentence(str(self.details['why']), locale)}"

@@ -220,6 +220,19 @@ async def test_a_phone_that_shall_be_wiped_is_poked(api: Api, world: World) -> N
         assert news["data"]["scopes"] == [str(phone.device_id)]
 
 
+async def test_a_stolen_phone_hears_that_and_then_nothing(api: Api, world: World) -> None:
+    """An open stream went on to tell a thief when and where the organisation works, until it broke by itself."""
+    phone = world.phones[2]
+    async with listen(api, await token(world, phone)) as stream:
+        await stream.hear()
+        async with world.db.work(world.org, actor=world.dispatcher) as work:
+            await wipe.request_wipe(work, phone.device_id, wipe.WipeMode.STOLEN, "taken")
+        last = await stream.hear()
+        assert last is not None
+        assert (last["event"], last["data"]) == ("end", {"code": "DEVICE_WIPED"})
+        assert await stream.hear() is None
+
+
 async def test_nobody_listens_unknown(api: Api) -> None:
     """Refusals are problem details with a code, before any stream begins."""
     status, body = await refused(api, None)

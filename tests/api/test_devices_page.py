@@ -24,8 +24,9 @@ from callout_store.errors import (
 )
 from callout_store.ids import new_id
 from callout_store.work import Database
-from callout_sync import devices, wipe
+from callout_sync import devices, rows_rxdb, rows_watermelon, wipe
 from callout_sync.device_figures import copies_by_device_ids, progress_by_device_ids
+from callout_sync.explain import explain
 from callout_sync.wipe import WipeMode
 
 ISSUER = TokenIssuer("k" * 32)
@@ -112,6 +113,37 @@ async def test_the_lag_counts_what_the_phone_has_not_pulled(world: World) -> Non
     async with world.db.work(world.org) as work:
         await customers.create_part(work, customers.NewPart(code="LAG-1", name="Lag"))
     assert (await progress())[0].lag_rows == 1, "the catalogue is everybody's"
+
+
+async def test_the_lag_of_clients_of_rows_is_true_or_unknown(world: World) -> None:
+    """An RxDB phone that is up to date would stand there with all its rows missing, and its engineer be rung up daily; a
+    WatermelonDB phone until a minute after its first pull."""
+    rx, melon, _ = world.phones
+    for phone in (rx, melon):
+        await world.visit(phone)
+
+    async def lags() -> list[int | None]:
+        async with world.db.work(world.org) as work:
+            found = await progress_by_device_ids(work, [rx.device_id, melon.device_id])
+        return [one.lag_rows if one else -1 for one in found]
+
+    assert all(lag is not None and lag > 5 for lag in await lags())
+    await world.db.run(
+        world.org, lambda work: rows_rxdb.pull(work, entity="visit", cursor=None, limit=10), actor=rx.actor
+    )
+    last = None
+    for _ in range(2):
+        pulled = await world.db.run(
+            world.org,
+            lambda work, at=last: rows_watermelon.pull(work, last_pulled_at=at, dirty=False),  # type: ignore[misc]
+            actor=melon.actor,
+        )
+        last = pulled.timestamp
+    assert await lags() == [None, 0]
+    visit = await world.value("select id from visit where engineer_id = $1", rx.engineer_id)
+    async with world.db.work(world.org) as work:
+        told = await explain(work, device_id=rx.device_id, entity="visit", id=visit)
+    assert "NOT_PULLED_YET" not in [reason.code for reason in told.reasons]
 
 
 async def test_what_waits_for_a_person_is_counted_by_phone(world: World) -> None:

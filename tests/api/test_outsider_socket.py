@@ -119,6 +119,58 @@ async def test_a_changed_role_counts_at_the_next_operation_of_a_socket(server: S
         assert after["payload"]["data"]["visits"]["nodes"] == []
 
 
+async def close_code(raw: ClientConnection) -> int:
+    """With which code the server ends a socket."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            try:
+                await raw.recv()
+            except ConnectionClosed as end:
+                return end.rcvd.code if end.rcvd is not None else 0
+
+
+async def test_sockets_of_one_user_are_bounded(server: Server, settings: Settings) -> None:
+    """One screen in an endless loop opened sockets until no process had any left for phones."""
+    user = server.world.dispatcher.user_id
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(settings.listeners_user_max):
+            last = await stack.enter_async_context(server.socket(user))
+        token = await token_of(server.world.db, server.app.state.issuer, server.world.org, user)
+        async with connect(server.url, subprotocols=["graphql-transport-ws"]) as one_more:  # type: ignore[list-item]
+            init = {"type": "connection_init", "payload": {"Authorization": f"Bearer {token}"}}
+            await one_more.send(json.dumps(init))
+            assert await close_code(one_more) == 4429
+        assert isinstance(await server.told(last, READ), dict)
+    await asyncio.wait_for(_empty(server), WITHIN_S)
+    async with server.socket(user) as again:
+        assert isinstance(await server.told(again, READ), dict)
+
+
+async def _empty(server: Server) -> None:
+    while len(server.app.state.listeners):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def test_a_phones_newest_sockets_stay(server: Server) -> None:
+    """What a phone's dead lines left behind must not lock it out, and goes before its keep-alive is over."""
+    phone = server.world.phones[0].actor
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [
+            await stack.enter_async_context(server.socket(phone.user_id, phone.device_id)) for _ in range(3)
+        ]
+        assert await close_code(sockets[0]) == 4499
+        for raw in sockets[1:]:
+            assert isinstance(await server.told(raw, READ), dict)
+
+
+async def test_who_does_not_sign_in_is_shown_out(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty `connection_init` held a socket for as long as its sender answered pings: for nothing, and unbounded."""
+    monkeypatch.setattr("callout_graphql.socket.INIT_WITHIN_S", 0.05)
+    async with connect(server.url, subprotocols=["graphql-transport-ws"]) as raw:  # type: ignore[list-item]
+        await raw.send(json.dumps({"type": "connection_init"}))
+        assert await close_code(raw) == 4408
+
+
 async def test_readiness_answers_in_time_while_the_database_hangs(
     db: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

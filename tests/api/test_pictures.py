@@ -21,6 +21,7 @@ from callout_backend.jobs import pictures
 from callout_backend.jobs.drain import drain
 from callout_backend.jobs.handlers import make_handlers
 from callout_backend.settings import Settings
+from callout_contracts.codes import PICTURE_CODES
 from callout_store import outbox
 from callout_store.ids import new_id
 from callout_store.work import Database
@@ -104,6 +105,24 @@ async def test_a_photo_taken_sideways_is_shown_upright(
     assert [isinstance(c, tuple) and c[1] < 100 for c in corners] == [True, False, False, False]
 
 
+@pytest.mark.parametrize(
+    ("tag", "kind"), ((0x0128, 4), (0x0100, 7), (0x010F, 11), (0x011A, 2), (0xA005, 1), (0x8769, 2))
+)
+async def test_a_tag_of_a_wrong_kind_does_not_cost_the_picture(
+    world: World, settings: Settings, phone: Uploader, visit: UUID, tag: int, kind: int
+) -> None:
+    """Cameras write odd EXIF. A sideways photo with one odd tag was lost for that, after a quarter of an hour in which
+    other phones' photos waited behind it."""
+    entries = sorted([(0x0112, 3, struct.pack(">HH", 6, 0)), (tag, kind, b"abcd")])
+    packed = b"".join(struct.pack(">HHL", name, type_, 1) + value for name, type_, value in entries)
+    exif = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", len(entries)) + packed + bytes(4)
+    sent = await send_photo(
+        world, settings, phone, visit, picture(size=(64, 48), seed=tag * 16 + kind, exif=exif)
+    )
+    assert sent.attachment["state"] == "ready"
+    assert opened(await show(phone, sent.event)).size == (48, 64)
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG of a few kilobytes that unpacks to width × height bytes of nothing."""
 
@@ -159,6 +178,9 @@ async def test_what_is_no_picture_is_kept_and_never_shown(
     assert (sent.blob["state"], sent.blob["code"]) == ("rejected", code)
     answer = await show(phone, sent.event)
     assert (answer.status_code, answer.json()["code"]) == (404, "ATTACHMENT_REJECTED")
+    for locale in ("en", "zh"):
+        said = (await show(phone, sent.event, **{"Accept-Language": locale})).json()["detail"]
+        assert said.endswith(PICTURE_CODES[code][locale == "zh"])
     key = f"{world.org}/raw/{hashlib.sha256(data).hexdigest()}"
     assert b"".join([chunk async for chunk in app[0].state.storage.read(key)]) == data
 

@@ -2,6 +2,7 @@
 
 import base64
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from office import desk_edit
 from worlds import Phone, World
 
 from callout_backend.wiring import add_hooks
+from callout_contracts import limits
 from callout_people.sessions import open_session
 from callout_store.errors import (
     BadField,
@@ -238,3 +240,73 @@ async def test_the_rest_doors_say_what_is_wrong(world: World, settings: Any) -> 
         good = await ask("pull", {"lastPulledAt": None, "dirty": False, "tables": ["part"]})
         assert set(good.json()["changes"]) == {"part"}
         assert (await ask("push", {"changes": {}})).json() == {"experimentalRejectedIds": {}, "answers": []}
+
+
+@pytest.fixture
+async def watermelon(world: World, settings: Any) -> AsyncIterator[Any]:
+    """Posts to the doors as the first phone; a fault of ours is an answer, as it is for a client."""
+    phone = world.phones[0]
+    async with application(settings, world.db) as (app, _):
+        async with world.db.work(world.org) as work:
+            tokens = await open_session(
+                work, app.state.issuer, user_id=phone.actor.user_id, device_id=phone.device_id
+            )
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
+        headers = {"authorization": f"Bearer {tokens.access_token}", "content-type": "application/json"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://t", headers=headers) as client:
+
+            async def send(path: str, body: bytes) -> httpx.Response:
+                return await client.post(f"/v1/watermelon/{path}", content=body)
+
+            yield send
+
+
+async def test_rows_nested_as_deep_as_is_read_at_all_are_answered(world: World, watermelon: Any) -> None:
+    """The edge between what can be read and what can be written down again once was a fault of ours, which such a client
+    meets again with every synchronize(): nothing of that phone would ever have arrived."""
+    await world.visit(world.phones[0])
+    told = set()
+    for depth in range(890, 960, 3):
+        value = "[" * depth + "]" * depth
+        row = f'{{"id":"{world.site}","_changed":"access_note","access_note":{value}}}'
+        for table in ("site", "nowhere"):
+            answer = await watermelon("push", f'{{"changes":{{"{table}":{{"updated":[{row}]}}}}}}'.encode())
+            body = answer.json()
+            told |= {body["code"]} if "code" in body else {one["status"] for one in body["answers"]}
+    assert told == {"quarantined", "BAD_BODY"}
+
+
+@pytest.mark.parametrize("sent_at", ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"))
+async def test_instants_beyond_the_calendar_are_no_faults(
+    world: World, watermelon: Any, sent_at: str
+) -> None:
+    """A phone whose clock battery died says the year 1. A fault would come again with every push, and hide the work."""
+    phone = world.phones[0]
+    await world.visit(phone)
+    row = {"id": str(world.site), "_changed": "access_note", "access_note": sent_at}
+    changes = {"site": {"updated": [row]}}
+    answer = await watermelon("push", msgspec.json.encode({"changes": changes, "sentAt": sent_at}))
+    assert (answer.status_code, answer.json()["code"], answer.json()["path"]) == (422, "BAD_FIELD", "sentAt")
+    base = {"id": str(world.site), "accessNote": ""}
+    new = {**base, "accessNote": sent_at, "sentAt": sent_at, "editedAt": sent_at, "_deleted": False}
+    done = await rows_rxdb.push(
+        world.db,
+        org_id=world.org,
+        actor=phone.actor,
+        entity="site",
+        rows=[{"assumedMasterState": base, "newDocumentState": new}],
+    )
+    assert [one.status for one in done.answers] == ["applied"]
+
+
+async def test_rows_of_one_push_are_bounded_and_nothing_of_more_is_kept(
+    world: World, watermelon: Any
+) -> None:
+    """A few kilobytes of packed JSON would otherwise be some hundred thousand entries that a person has to look at."""
+    gone = [f"{n:x}" for n in range(limits.ROWS_SYNC_MAX)]
+    body = {"changes": {"nowhere": {"deleted": gone}, "site": {"updated": [{"id": "x"}]}}}
+    answer = await watermelon("push", msgspec.json.encode(body))
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "LIMIT_EXCEEDED"
+    assert answer.json()["details"]["limit"] == limits.ROWS_SYNC_MAX
+    assert await world.value("select count(*) from quarantine where org_id = callout_org()") == 0

@@ -309,3 +309,24 @@ async def test_a_new_table_and_a_new_column_are_filled(world: World, js_phones: 
     assert await ids(js, "part") == {str(world.part)}
     assert [row["id"] for row in asked["changes"]["contact"]["updated"]] == [str(world.contact)]
     assert asked["changes"]["visit"]["updated"] == []
+
+
+async def test_weeks_of_work_are_pushed_though_no_request_holds_them(world: World, js_phones: Any) -> None:
+    """synchronize() hands over everything that is unsent at one go. After weeks in a dead spot that was more than the
+    server takes in one body: refused whole each time, nothing of that phone's work would ever have arrived."""
+    phone = world.phones[0]
+    visit = await world.visit(phone)
+    js = await opened(js_phones, phone)
+    count = 360
+    for n in range(count):
+        text = f"{n} " + "水" * 3900
+        await js.do("append", kind="visit.note", visitId=str(visit), sequence=n + 1, payload={"text": text})
+    await js.do("edit", name="site", id=str(world.site), values={"access_note": "behind the shed"})
+    await synced(js)
+    heard = await js.do("heard")
+    assert {answer["status"] for answer in heard["answers"]} == {"applied"}
+    assert len(heard["answers"]) == count + 1
+    assert len(heard["pushes"]) > 1
+    # Documents first: a note on a visit that is completed in the same push was written before.
+    assert "site" in heard["pushes"][0]["changes"]
+    assert await events(world, visit) == ["note"] * count

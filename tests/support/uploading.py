@@ -36,7 +36,7 @@ def picture(
     *,
     size: tuple[int, int] = (64, 48),
     seed: int = 0,
-    exif: Image.Exif | None = None,
+    exif: Image.Exif | bytes | None = None,
     mode: str = "RGB",
     **more: Any,
 ) -> bytes:
@@ -47,7 +47,7 @@ def picture(
     if format_ == "HEIF":
         pillow_heif.register_heif_opener()
     if exif is not None:
-        more["exif"] = exif.tobytes()
+        more["exif"] = exif if isinstance(exif, bytes) else exif.tobytes()
     out = io.BytesIO()
     image.convert(mode).save(out, format_, **more)
     return out.getvalue()

@@ -22,7 +22,7 @@ from callout_people.principals import Role
 from callout_people.users import NewUser
 from callout_store.ids import new_id
 from callout_store.work import Actor, Database
-from callout_sync.pull import pull
+from callout_sync.pull_quick import pull_page
 from callout_sync.push import Pushed, push
 
 SITE = (37.7793, -122.4193)
@@ -88,10 +88,15 @@ class Phone:
     async def pull(self, limit: int = 500, **more: Any) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
         while True:
-            async with self.world.db.work(self.world.org, actor=self.actor) as work:
-                page = await pull(
-                    work, cursor=self.cursor, limit=limit, schema_version=self.schema_version, **more
-                )
+            page = await pull_page(
+                self.world.db,
+                self.world.org,
+                self.actor,
+                cursor=self.cursor,
+                limit=limit,
+                schema_version=self.schema_version,
+                **more,
+            )
             for item in msgspec.json.decode(page.documents):
                 items.append(item)
                 self.keep(item)

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 
 from callout_contracts.commands import PAYLOADS
+from callout_contracts.limits import PAGE_ROWS_MAX
+from callout_contracts.rows import COLUMNS, collection_name
 from callout_graphql.documents import Documents
 from callout_graphql.export import FOLDERS, TARGET, generated
 from callout_graphql.guard import Limits
@@ -39,6 +41,19 @@ def test_every_operation_fits_schema_and_limits(name: str) -> None:
     documents = Documents(engine().schema, Limits())
     prepared = documents.prepare(OPERATIONS[name], may_introspect=False)
     documents.check_cost(prepared, dict.fromkeys(prepared.measured.page_variables, 200))
+
+
+def test_the_largest_pages_of_all_collections_fit_the_limits() -> None:
+    """RxDB asks for all fields of a row at once: with a page as large as is allowed it must not be refused for its cost."""
+    documents = Documents(engine().schema, Limits())
+    for entity, columns in COLUMNS.items():
+        name = collection_name(entity)
+        fields = " ".join(column.rxdb for column in columns)
+        fields += " editedAt" if any(column.merge for column in columns) else ""
+        query = f"""query($limit: Int!) {{ pull{name[0].upper()}{name[1:]}(limit: $limit) {{
+            documents {{ {fields} _deleted __typename }} checkpoint {{ cursor }} wipe }} }}"""
+        prepared = documents.prepare(query, may_introspect=False)
+        documents.check_cost(prepared, {"limit": PAGE_ROWS_MAX})
 
 
 def test_every_kind_of_command_has_a_json_schema() -> None:

@@ -13,7 +13,9 @@ from callout_store.errors import QueryTooComplex
 SCHEMA = build_schema(
     """
     directive @mark repeatable on FIELD | FRAGMENT_SPREAD | INLINE_FRAGMENT | QUERY | FRAGMENT_DEFINITION
-    type Query { a: Query b: Int rows(first: Int = 50): RowConnection tags: [Query!]! bare(first: Int): [Query] }
+    type Query { a: Query b: Int rows(first: Int = 50): RowConnection tags: [Query!]! bare(first: Int): [Query]
+      pull(limit: Int! = 500): Pulled }
+    type Pulled { documents: [Row!]! count: Int }
     type RowConnection { nodes: [Row!]! hasMore: Boolean! }
     type Row { id: Int query: Query }
     """
@@ -38,6 +40,9 @@ def figures(query: str, **variables: object) -> tuple[int, int, int, int]:
         ("{ rows(first: 3) { ...R } } fragment R on RowConnection { nodes { id } }", (3, 3, 0, 7)),
         # … and lists without a page size count as ten.
         ("{ tags { b } }", (2, 2, 0, 11)),
+        # A pull's limit is a page size as well: fifty pulls under aliases were the price of fifty rows.
+        ("{ pull(limit: 2000) { documents { id } count } }", (3, 4, 0, 6001)),
+        ("{ x: pull { count } y: pull(limit: 3) { count } }", (2, 4, 2, 505)),
         ("{ ...F ...F } fragment F on Query { a { b } }", (2, 4, 0, 4)),
         ("{ ... { a { ... on Query { b } } } }", (2, 2, 0, 2)),
         # What is not in the schema counts plainly; validation will refuse it.

@@ -60,7 +60,10 @@ def conform(
         return _cannot("unreachable", url, fault)
     show(console, results)
     if json is not None:
-        write_json(json, url, results)
+        try:
+            write_json(json, url, results)
+        except OSError as fault:
+            return _cannot("unwritable", json, fault.strerror)
     return 1 if any(result.verdict == "fail" for result in results) else 0
 
 

@@ -41,6 +41,7 @@ TEXTS: dict[str, dict[str, str]] = {
         "zh": "请提供 --email(和 --password),或 --code",
     },
     "unreachable": {"en": "{0} cannot be reached: {1}", "zh": "无法连接 {0}:{1}"},
+    "unwritable": {"en": "{0} cannot be written: {1}", "zh": "无法写入 {0}:{1}"},
     "refused": {"en": "the server refused the login: {0}", "zh": "服务器拒绝登录:{0}"},
 }
 _COLOURS = {"pass": "green", "fail": "bold red", "skip": "yellow"}

@@ -15,7 +15,8 @@ from msgspec import Meta
 from callout_backend.doors.bodies import only_json, read_json
 from callout_backend.doors.identity import principal_of
 from callout_people.principals import Right
-from callout_store.errors import NotAllowed
+from callout_store.clock import taken_instant
+from callout_store.errors import BadField, NotAllowed
 from callout_store.work import Database, Work
 from callout_sync import rows_watermelon
 from callout_sync.rows_watermelon import ROWS_DEFAULT, Pulled
@@ -83,13 +84,17 @@ async def push(request: Request[Any, Any, Any]) -> Response[bytes]:
     principal = await principal_of(request)
     _may_sync(principal)
     body = await read_json(request, PushBody)
+    try:
+        sent_at = None if body.sent_at is None else taken_instant(body.sent_at)
+    except ValueError as fault:
+        raise BadField(path="sentAt", why=str(fault)) from None
     pushed = await rows_watermelon.push(
         request.app.state.db,
         org_id=principal.org_id,
         actor=principal.actor(),
         changes=body.changes,
         last_pulled_at=body.last_pulled_at,
-        sent_at=body.sent_at,
+        sent_at=sent_at,
     )
     return Response(
         _encode({"experimentalRejectedIds": {}, "answers": pushed.answers}), media_type=MediaType.JSON

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from callout_contracts.limits import PICTURE_PIXELS_MAX, PICTURE_SIDE_MAX
 
@@ -28,6 +28,17 @@ QUALITY, THUMB_QUALITY = 90, 80
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "HEIF")
 GPS_IFD, EXIF_IFD = 0x8825, 0x8769
 TAKEN, TAKEN_OFFSET = 0x9003, 0x9011
+ORIENTATION: Final = 0x0112
+TURNS: Final[dict[Any, Image.Transpose]] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What EXIF's orientation asks for (Exif 2.32, 4.6.4): how the stored pixels are turned to stand upright."""
 
 
 def main() -> None:
@@ -55,12 +66,11 @@ def make(source: Path, clean_path: Path, thumb_path: Path) -> dict[str, Any]:
                 return {"code": "PICTURE_TOO_LARGE"}
             told = what_the_camera_wrote(picture)
             picture.load()
-            upright = ImageOps.exif_transpose(picture)
-            shown = plain(upright)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, IndexError, EOFError, TypeError):
-        return {"code": "PICTURE_UNREADABLE"}
+            shown = plain(upright(picture))
     except (MemoryError, Image.DecompressionBombError):
         return {"code": "PICTURE_TOO_LARGE"}
+    except Exception:  # Decoders fail in many ways; a try more would only keep other pictures waiting.
+        return {"code": "PICTURE_UNREADABLE"}
     media_type = "image/png" if shown.mode in ("RGBA", "LA") or picture.format == "PNG" else "image/jpeg"
     clean = encoded(shown, media_type, QUALITY)
     thumb = encoded(on_white(small(shown)), "image/jpeg", THUMB_QUALITY)
@@ -74,6 +84,16 @@ def make(source: Path, clean_path: Path, thumb_path: Path) -> dict[str, Any]:
         "height": shown.height,
         **told,
     }
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """Turned as the camera was held. The library's own way writes all of EXIF anew for that, and fails where one tag of
+    it is of a wrong kind."""
+    try:
+        turn = TURNS.get(picture.getexif().get(ORIENTATION))
+    except Exception:  # As below: the picture itself may be good.
+        return picture
+    return picture if turn is None else picture.transpose(turn)
 
 
 def plain(picture: Image.Image) -> Image.Image:

@@ -20,7 +20,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from callout_backend.demo.fast import LOOPBACK, free_ports, wait_until_ready
+from callout_backend.demo.fast import LOOPBACK, READY_SECONDS, free_ports, wait_until_ready
 from callout_backend.embedded import EmbeddedServers
 from callout_backend.house import callout, child_environment
 from callout_backend.jobs.drain import drain
@@ -70,6 +70,15 @@ def main(
         if not 1 <= value <= most:
             raise SettingsError(f"--{name}", str(value), f"a whole number from 1 to {most}")
     console = console or Console(stderr=True)
+    if json is not None:
+        # Now, and not after an hour.
+        try:
+            json.parent.mkdir(parents=True, exist_ok=True)
+            json.touch()
+        except OSError as fault:
+            raise SettingsError(
+                "--json", str(json), f"a file that can be written ({fault.strerror})"
+            ) from None
     folder = Path(tempfile.mkdtemp(prefix="callout-swarm-"))
     # Servers that root starts run as another user, who must be let through.
     folder.chmod(0o711)
@@ -88,7 +97,6 @@ def main(
         shutil.rmtree(folder, ignore_errors=True)
     show(console, told)
     if json is not None:
-        json.parent.mkdir(parents=True, exist_ok=True)
         json.write_bytes(msgspec.json.format(msgspec.json.encode(told), indent=1))
     return 0 if told["clean"] else 1
 
@@ -191,14 +199,28 @@ class Swarm:
         if day % KILL_EVERY_DAYS == 1:
             number = rng.randrange(APIS)
             self._api_children[number].process.kill()
-            self._api_children[number].process.wait()
-            self.children.children.remove(self._api_children[number])
+            self._forget_api(number)
             await asyncio.sleep(0.3)
             self._start_api(number)
             self.troubles["API processes killed"] += 1
         if day % CRASH_EVERY_DAYS == 4:
             await asyncio.to_thread(self.servers.postgres.immediate_restart)
             self.troubles["PostgreSQL crashes"] += 1
+        await self._keep_up()
+
+    async def _keep_up(self) -> None:
+        """Start what ended by itself again, as a service manager does, until all answer: an API that starts while the
+        database does not answer ends at once."""
+        async with asyncio.timeout(READY_SECONDS):
+            for number, client in enumerate(self._clients):
+                while True:
+                    if self._api_children[number].process.poll() is not None:
+                        self._forget_api(number)
+                        self._start_api(number)
+                    with contextlib.suppress(httpx.TransportError):
+                        if (await client.get("/healthz")).status_code == 200:
+                            break
+                    await asyncio.sleep(0.1)
 
     async def _settle(self, db: Database, field: Field, roamers: Sequence[Roamer], now: datetime) -> None:
         """A good network: what is queued is sent, what was held is forced, pictures are looked at, all is pulled."""
@@ -235,7 +257,7 @@ class Swarm:
         for number in range(APIS):
             self._start_api(number)
         async with contextlib.AsyncExitStack() as stack:
-            clients = [
+            self._clients = [
                 await stack.enter_async_context(
                     httpx.AsyncClient(
                         base_url=f"http://{LOOPBACK}:{port}",
@@ -246,8 +268,8 @@ class Swarm:
                 )
                 for port in self._ports
             ]
-            await wait_until_ready(clients, self.children)
-            yield [HttpTransport(client) for client in clients]
+            await wait_until_ready(self._clients, self.children)
+            yield [HttpTransport(client) for client in self._clients]
 
     def _start_api(self, number: int) -> None:
         own = replace(
@@ -262,6 +284,10 @@ class Swarm:
         self._api_children[number] = self.children.start(
             f"swarm-api-{number + 1}", callout("serve", "--workers", "1"), child_environment(own)
         )
+
+    def _forget_api(self, number: int) -> None:
+        self._api_children[number].process.wait()
+        self.children.children.remove(self._api_children[number])
 
     async def _analyze(self) -> None:
         connection = await asyncpg.connect(self.owner_url)

@@ -13,7 +13,12 @@ const sync = new Replication(db, {
   url,
   token: () => token,
   onAnswers: (name, answers) => answers.forEach((a) => console.log(`${name}: ${a.status} ${a.code ?? ""}`)),
-  onError: (name, error) => console.error(`${name}: ${error.message}`),
+  onError: (name, error) => {
+    const code = error.parameters?.errors?.[0]?.extensions?.code;
+    console.error(`${name}: ${code ?? error.message}`);
+    // An app gets a fresh token and goes on by itself; this one has no other.
+    if (code === "NOT_AUTHENTICATED") process.exit(1);
+  },
 }).start();
 await sync.inSync();
 

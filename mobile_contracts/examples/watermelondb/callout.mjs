@@ -53,6 +53,35 @@ export async function append(database, { kind, visitId, sequence, payload = {}, 
   );
 }
 
+// The server reads at most 4 MiB at one go (unless its operator allows more), and a character is up to three bytes.
+const PUSH_CHARS_MAX = 1_000_000;
+const PUSH_ROWS_MAX = 2_000;
+
+// synchronize() hands over all that is unsent. After weeks in a dead spot that may be more than one request can carry: it is
+// sent in parts, documents before commands. A part that is sent again does no harm, so that all may fail together.
+export function* partsOf(changes) {
+  let part = {};
+  let chars = 0;
+  let rows = 0;
+  for (const table of Object.keys(changes).sort((a, b) => (a === "command") - (b === "command"))) {
+    for (const [list, given] of Object.entries(changes[table])) {
+      for (const row of given) {
+        const size = JSON.stringify(row).length;
+        if (rows && (chars + size > PUSH_CHARS_MAX || rows === PUSH_ROWS_MAX)) {
+          yield part;
+          part = {};
+          chars = rows = 0;
+        }
+        part[table] ??= { created: [], updated: [], deleted: [] };
+        part[table][list].push(row);
+        chars += size;
+        rows += 1;
+      }
+    }
+  }
+  if (rows) yield part;
+}
+
 // Pull and push until there is nothing left to do. onAnswers(answers): what became of pushed rows.
 export async function synchronizeAll(database, { url, token, onAnswers, limit, fetch: ownFetch = fetch, log }) {
   async function ask(what, body) {
@@ -79,11 +108,12 @@ export async function synchronizeAll(database, { url, token, onAnswers, limit, f
         return pulled;
       },
       pushChanges: async ({ changes, lastPulledAt }) => {
-        const pushed = await ask("push", { changes, lastPulledAt, sentAt: new Date().toISOString() });
-        onAnswers?.(pushed.answers);
+        for (const part of partsOf(changes)) {
+          const pushed = await ask("push", { changes: part, lastPulledAt, sentAt: new Date().toISOString() });
+          onAnswers?.(pushed.answers);
+        }
         // Once more: to see what became of them, and to be sent the deletes that were kept back until now.
         again = true;
-        return pushed;
       },
     });
   }

@@ -17,3 +17,8 @@ create index visit_crew_engineer on visit_crew (org_id, engineer_id);
 create index visit_phone on visit (org_id, engineer_id, ended_at);
 -- The last events of an asset, for its history.
 create index visit_event_asset on visit_event (org_id, asset_id, corrected_at desc, id desc) where asset_id is not null;
+
+-- Whoever writes an event has locked its visit, and the push its device, in the same transaction; neither is ever deleted.
+alter table visit_event
+    drop constraint visit_event_org_id_visit_id_fkey,
+    drop constraint visit_event_org_id_device_id_fkey;

@@ -29,6 +29,7 @@ alter table sync_feed
     add column changed_at timestamptz not null default now(),
     -- The shape of the documents in `body`; rows of an older one are written anew by the sweep.
     add column shape int not null default 1;
+alter table sync_feed drop constraint sync_feed_org_id_fkey;
 -- A phone that starts reads what is there, and steps over nothing that left: rows that stay and rows that left lie in an
 -- index each. One entity alone is read from them too: its name is in the index.
 drop index sync_feed_order;
