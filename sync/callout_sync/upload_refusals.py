@@ -137,4 +137,4 @@ class AttachmentRejected(Refusal):
 
     def message(self, locale: str = "en") -> str:
         """The sentence, and that of the code why."""
-        return f"{super().message(locale)} {picture_sentence(str(self.details['why']), locale)}"
+        return f"{super().message(locale)} {picture_sentence(str(self.details.get('why', '')), locale)}".rstrip()
