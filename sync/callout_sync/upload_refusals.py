@@ -137,4 +137,6 @@ class AttachmentRejected(Refusal):
 
     def message(self, locale: str = "en") -> str:
         """The sentence, and that of the code why."""
-        return f"{super().message(locale)} {picture_sentence(str(self.details.get('why', '')), locale)}".rstrip()
+        return (
+            f"{super().message(locale)} {picture_sentence(str(self.details.get('why', '')), locale)}".rstrip()
+        )
