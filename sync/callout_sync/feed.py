@@ -128,6 +128,10 @@ def check_purged(rows: Sequence[Record], needed_from: int) -> None:
 
 
 COUNT = """
+select count(*) from sync_feed f
+where f.org_id = callout_org() and f.scope_id = any($1) and f.op = 'U' and f.entity = any($2)
+"""
+MEASURE = """
 select count(*) as rows, coalesce(sum(octet_length(body)), 0)::bigint as bytes from sync_feed f
 where f.org_id = callout_org() and f.scope_id = any($1) and f.op = 'U' and f.entity = any($2)
 """
@@ -146,9 +150,14 @@ select exists (
 """
 
 
+async def count(work: Work, scopes: list[UUID], entities: Sequence[str]) -> int:
+    """Rows that the scopes hold of these entities; read from an index alone."""
+    return int(await work.fetchval(COUNT, scopes, list(entities)))
+
+
 async def measure(work: Work, scopes: list[UUID], entities: Sequence[str]) -> tuple[int, int]:
     """Rows and bytes of what the scopes hold of these entities."""
-    row = await work.fetchrow(COUNT, scopes, list(entities))
+    row = await work.fetchrow(MEASURE, scopes, list(entities))
     return (row["rows"], row["bytes"]) if row else (0, 0)
 
 

@@ -29,7 +29,16 @@ from callout_store.errors import (
 )
 from callout_store.work import Work
 from callout_sync import cursor as cursors
-from callout_sync.feed import NO_DELETES, READ_PAGE, any_left, count_behind, measure, read_behind, read_page
+from callout_sync.feed import (
+    NO_DELETES,
+    READ_PAGE,
+    any_left,
+    count,
+    count_behind,
+    measure,
+    read_behind,
+    read_page,
+)
 
 __all__ = [
     "READ_PAGE",
@@ -141,15 +150,15 @@ async def pull(
     who = await puller(work, schema_version=schema_version, app_version=app_version)
     at = who.read(cursor)
     if who.wipe:
-        await _seen(work, who, at, pending, None)
+        await _seen(work, who, at, pending)
         return _page(work, who, at, [], more=False, wipe=True)
-    total = copy = None
+    total = None
     if not cursor:
-        total, copy = await measure(work, who.scopes, who.entities)
+        total = await count(work, who.scopes, who.entities)
     elif at.schema < min(who.schema, SCHEMA_VERSION) and not at.since:
         total = await count_behind(work, who.scopes, at, _newer(who, at.schema))
     after, found, more = await step(work, who, at, limit, hold_leaves=hold_leaves)
-    warning = await _seen(work, who, at, pending, copy)
+    warning = await _seen(work, who, at, pending, begins=not cursor)
     return _page(work, who, after, found, more=more, total=total, budget_warning=warning)
 
 
@@ -342,26 +351,37 @@ def version_of(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+def arrived(who: Puller, at: cursors.Cursor) -> bool:
+    """Whether the device shows for the first time that its first pull has come to its end."""
+    return at.base > 0 and at.xid >= at.base and (who.pulled_xid or 0) < at.base
+
+
 def to_be_noted(who: Puller, at: cursors.Cursor, now: datetime) -> bool:
     """Whether this pull is one to be written down. Phones differ by some seconds: those that began at the same moment, as
     after a break in the net, would else all write at the same moment every minute."""
-    arrived = at.base > 0 and at.xid >= at.base and (who.pulled_xid or 0) < at.base
     every_s = SEEN_EVERY_S - who.device_id.int % SEEN_SPREAD_S
-    return arrived or who.pulled_at is None or now - who.pulled_at > timedelta(seconds=every_s)
+    return arrived(who, at) or who.pulled_at is None or now - who.pulled_at > timedelta(seconds=every_s)
 
 
 async def _seen(
-    work: Work, who: Puller, at: cursors.Cursor, pending: int | None, copy_bytes: int | None
+    work: Work,
+    who: Puller,
+    at: cursors.Cursor,
+    pending: int | None,
+    *,
+    begins: bool = False,
 ) -> bool:
     """Note the sign of life and how far the device is; whether its copy is too large.
 
     About once a minute, and when a first pull begins or is known to have arrived: a pull that writes is a transaction
     that holds the horizon. `at` is what the device came with: that much it has, whatever becomes of this answer.
     """
-    if copy_bytes is not None or to_be_noted(who, at, work.now):
-        if copy_bytes is None and (
-            who.copy_measured_at is None or work.now - who.copy_measured_at > MEASURED_EVERY
-        ):
+    copy_bytes = None
+    if begins or to_be_noted(who, at, work.now):
+        # Adding up reads every document, where counting reads an index: not before the first page, which a phone waits
+        # for, but when the first pull has arrived, and once a day.
+        old = who.copy_measured_at is None or work.now - who.copy_measured_at > MEASURED_EVERY
+        if arrived(who, at) or (old and not begins):
             _, copy_bytes = await measure(work, who.scopes, who.entities)
         # The engineer before the device, as a push locks them: the other way round both wait for each other.
         if who.engineer_id is not None:

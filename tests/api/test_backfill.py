@@ -231,7 +231,9 @@ async def test_a_copy_over_budget_is_said(world: World) -> None:
             text = articles.ArticleText(title=f"Long {n}", body="x" * 20_000)
             await articles.save_article(work, text)
     phone.cursor, phone.copy = None, {}
-    assert (await page(world, phone, 5)).budget_warning
+    await phone.pull()
+    assert (await page(world, phone, 5)).budget_warning, "said when the first pull has arrived"
+    assert (await page(world, phone, 5)).budget_warning, "and from then on"
     assert await world.value("select copy_bytes from device where id = $1", phone.device_id) > 1024 * 1024
 
 
