@@ -10,7 +10,7 @@ from callout_backend.demo.copies import Copies, Held, compare_copies
 from callout_backend.swarm.roamer import Made, Roamer
 from callout_store.work import Database, Work
 
-CHUNK: Final = 20_000
+CHUNK: Final = 5_000
 """Commands asked for in one statement."""
 SAMPLES_MAX: Final = 5
 
@@ -47,13 +47,16 @@ where r.org_id = callout_org() and r.command_id = any($1)
 """
 
 STOCK: Final = """
+with used as (
+    select e.engineer_id, (e.data->>'partId')::uuid as part_id, sum((e.data->>'quantity')::int) as quantity
+    from visit_event e where e.org_id = callout_org() and e.kind = 'part_replaced' group by 1, 2
+)
 select count(*) from stock_level l
 left join unnest($2::uuid[], $3::int[]) as a(stock_id, added) on a.stock_id = l.id
-where l.org_id = callout_org() and l.quantity <> $1 + coalesce(a.added, 0) - coalesce((
-    select sum((e.data->>'quantity')::int) from visit_event e
-    where e.org_id = l.org_id and e.engineer_id = l.holder_id and e.kind = 'part_replaced'
-      and (e.data->>'partId')::uuid = l.part_id), 0)
+left join used u on u.engineer_id = l.holder_id and u.part_id = l.part_id
+where l.org_id = callout_org() and l.quantity <> $1 + coalesce(a.added, 0) - coalesce(u.quantity, 0)
 """
+# One pass over the events: a look for each level would take minutes after a month of five hundred phones.
 
 FROM_NOWHERE: Final = "select count(*) from visit_event where org_id = callout_org() and source = 'phone'"
 
