@@ -105,7 +105,6 @@ async def quick(
         or who.withheld_from is not None
         or to_be_noted(who, at, now)
         or at.xid > horizon  # ahead of the feed: the database was set back
-        or at.xid > int(row["horizon"])
         or (purged is not None and needed_from <= int(purged))
     ):
         return None

@@ -1,7 +1,8 @@
 """The proof that a pull loses nothing, however late a transaction commits, and that the proof can fail.
 
 Three parts: a deterministic interleave of two transactions, a stress with writers in processes of their own against
-pollers, and the same interleaves with the known wrong readers put in place of ours: each of them must lose a row.
+pollers, and the same interleaves with the known wrong readers put in place of ours: each of them must lose a row. All of
+it for both ways to pull: in a unit of work, and the quick one that phones take all day.
 """
 
 import asyncio
@@ -17,11 +18,13 @@ import msgspec
 import pytest
 
 from callout_contracts import SCHEMA_VERSION
+from callout_store.errors import ResyncRequired
 from callout_store.ids import new_id
 from callout_store.work import Actor, Database, Work
 from callout_sync import cursor as cursors
 from callout_sync import pull as pulling
-from callout_sync.pull import READ_PAGE, pull
+from callout_sync import pull_quick
+from callout_sync.pull import READ_PAGE, PullPage, pull
 
 UPSERT = """
 insert into sync_feed (org_id, scope_id, entity, row_id, op, body)
@@ -40,8 +43,11 @@ def body(row_id: UUID, op: str, n: int) -> str:
 class Phone:
     """A device that pulls: its copy is a dict, its writes nothing but what the pages say."""
 
-    def __init__(self, db: Database, org_id: UUID, user_id: UUID, device_id: UUID) -> None:
-        self.db, self.org_id = db, org_id
+    def __init__(
+        self, db: Database, org_id: UUID, user_id: UUID, device_id: UUID, *, quickly: bool = False
+    ) -> None:
+        self.db, self.org_id, self.quickly = db, org_id, quickly
+        self.quick_pages = 0
         self.actor = Actor(user_id=user_id, device_id=device_id, role="engineer")
         self.page = 50
         self.cursor: str | None = None
@@ -51,8 +57,7 @@ class Phone:
         seen = 0
         limit = limit or self.page
         while True:
-            async with self.db.work(self.org_id, actor=self.actor) as work:
-                page = await pull(work, cursor=self.cursor, limit=limit, schema_version=SCHEMA_VERSION)
+            page = await self._page(limit)
             for item in msgspec.json.decode(page.documents):
                 seen += 1
                 if item["op"] == "delete":
@@ -63,13 +68,31 @@ class Phone:
             if not page.more:
                 return seen
 
+    async def _page(self, limit: int) -> PullPage:
+        if self.quickly and self.cursor is not None:
+            page = await pull_quick.quick(
+                self.db,
+                self.org_id,
+                self.actor,
+                cursor=self.cursor,
+                limit=limit,
+                schema_version=SCHEMA_VERSION,
+                app_version=None,
+            )
+            if page is not None:
+                self.quick_pages += 1
+                return page
+        async with self.db.work(self.org_id, actor=self.actor) as work:
+            return await pull(work, cursor=self.cursor, limit=limit, schema_version=SCHEMA_VERSION)
+
 
 class Ground:
     """An organisation with one engineer and one device, and a connection that writes into the engineer's scope."""
 
     def __init__(self, db: Database, owner: str) -> None:
         self.db, self.owner = db, owner
-        self.page = 50
+        self.page, self.quickly = 50, False
+        self.phones: list[Phone] = []
         self.org, self.user, self.engineer, self.device = (new_id() for _ in range(4))
 
     async def build(self) -> "Ground":
@@ -99,9 +122,13 @@ class Ground:
         await conn.close()
         return self
 
-    def phone(self) -> Phone:
-        phone = Phone(self.db, self.org, self.user, self.device)
+    async def phone(self) -> Phone:
+        """A phone; one that pulls quickly has its first pull behind it, which cannot be quick."""
+        phone = Phone(self.db, self.org, self.user, self.device, quickly=self.quickly)
         phone.page = self.page
+        while self.quickly and not phone.quick_pages:
+            await phone.pull()
+        self.phones.append(phone)
         return phone
 
     async def writer(self) -> asyncpg.Connection:
@@ -137,7 +164,7 @@ Interleave = Callable[[Ground], Awaitable[None]]
 
 async def slow_first_writer(ground: Ground) -> None:
     """The older transaction commits after the younger one was pulled."""
-    phone = ground.phone()
+    phone = await ground.phone()
     slow, fast = await ground.writer(), await ground.writer()
     first, second = sorted((new_id(), new_id()))
     tx = slow.transaction()
@@ -154,7 +181,7 @@ async def slow_first_writer(ground: Ground) -> None:
 
 async def slow_writer_of_a_lower_number(ground: Ground) -> None:
     """The younger transaction drew the lower number (here: the lower row id) and commits last."""
-    phone = ground.phone()
+    phone = await ground.phone()
     older, younger = await ground.writer(), await ground.writer()
     low, high = sorted((new_id(), new_id()))
     tx_older, tx_younger = older.transaction(), younger.transaction()
@@ -174,7 +201,7 @@ async def slow_writer_of_a_lower_number(ground: Ground) -> None:
 
 async def commit_between_statements(ground: Ground) -> None:
     """A transaction commits after the rows were read and before the page is answered."""
-    phone = ground.phone()
+    phone = await ground.phone()
     slow, fast = await ground.writer(), await ground.writer()
     first, second = sorted((new_id(), new_id()))
     tx = slow.transaction()
@@ -194,7 +221,7 @@ async def commit_between_statements(ground: Ground) -> None:
 
 async def rolled_back(ground: Ground) -> None:
     """A transaction that is undone neither shows nor hides a neighbour."""
-    phone = ground.phone()
+    phone = await ground.phone()
     slow, fast = await ground.writer(), await ground.writer()
     tx = slow.transaction()
     await tx.start()
@@ -211,7 +238,7 @@ async def rolled_back(ground: Ground) -> None:
 
 async def left_and_came_back(ground: Ground) -> None:
     """A row leaves the scope and returns while an older transaction is still open."""
-    phone = ground.phone()
+    phone = await ground.phone()
     slow, fast = await ground.writer(), await ground.writer()
     row, other = new_id(), new_id()
     await ground.put(fast, row, 1)
@@ -245,13 +272,17 @@ INTERLEAVES: list[Interleave] = [
 
 @pytest.mark.parametrize("interleave", INTERLEAVES, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("page", (50, 1))
-async def test_interleaves_lose_nothing(ground: Ground, interleave: Interleave, page: int) -> None:
+@pytest.mark.parametrize("quickly", (False, True), ids=("whole", "quick"))
+async def test_interleaves_lose_nothing(
+    ground: Ground, interleave: Interleave, page: int, quickly: bool
+) -> None:
     """An engineer would never learn of a visit if one of these orders of events lost its row.
 
     With pages of one row every page is full, so that the cursor is a row's and not the horizon's.
     """
-    ground.page = page
+    ground.page, ground.quickly = page, quickly
     await interleave(ground)
+    assert not quickly or all(phone.quick_pages > 2 for phone in ground.phones), "pulled the long way"
 
 
 def changed(sql: str, old: str, new: str) -> str:
@@ -318,6 +349,20 @@ async def test_wrong_readers_are_caught(
     between.clear()
 
 
+async def test_a_wrong_quick_reader_is_caught(ground: Ground) -> None:
+    """The quick way reads in the database's own function: without its horizon the same interleave must lose a row, or show
+    that its cursor has run ahead of what may be told."""
+    admin = await asyncpg.connect(ground.owner)
+    try:
+        told = await admin.fetchval("select pg_get_functiondef('look_pull'::regproc)")
+        await admin.execute(changed(told, "and f.xid < h.horizon", ""))
+    finally:
+        await admin.close()
+    ground.page, ground.quickly = 1, True
+    with pytest.raises((AssertionError, ResyncRequired)):
+        await slow_first_writer(ground)
+
+
 def write_for_a_while(owner: str, org: UUID, scope: UUID, seed: str, transactions: int) -> None:
     """A writer process: small transactions with pauses, rollbacks and deletes, over rows that writers share."""
 
@@ -343,8 +388,10 @@ def write_for_a_while(owner: str, org: UUID, scope: UUID, seed: str, transaction
     asyncio.run(main())
 
 
-async def test_stress_over_processes(ground: Ground, seed: int, scale: int) -> None:
+@pytest.mark.parametrize("quickly", (False, True), ids=("whole", "quick"))
+async def test_stress_over_processes(ground: Ground, seed: int, scale: int, quickly: bool) -> None:
     """Two phones pull without pause while four processes write: at rest both copies equal what SQL says."""
+    ground.quickly = quickly
     context = multiprocessing.get_context("spawn")
     writers = [
         context.Process(
@@ -355,7 +402,7 @@ async def test_stress_over_processes(ground: Ground, seed: int, scale: int) -> N
     ]
     for writer in writers:
         writer.start()
-    phones = [ground.phone(), ground.phone()]
+    phones = [await ground.phone(), await ground.phone()]
     pulled = 0
     while any(writer.is_alive() for writer in writers):
         for phone, limit in zip(phones, (7, 40), strict=True):
@@ -368,4 +415,5 @@ async def test_stress_over_processes(ground: Ground, seed: int, scale: int) -> N
         missing = set(truth.items()) - set(phone.copy.items())
         assert not missing, f"{len(missing)} rows lost or stale, seed {seed}"
         assert phone.copy == truth
+        assert not quickly or phone.quick_pages > 20, "pulled the long way"
     assert pulled > 0
