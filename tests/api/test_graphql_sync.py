@@ -1,4 +1,4 @@
-"""What a phone and the office meet at the doors of sync: the app's version, why a record is there, a wipe on the row doors."""
+"""What a phone and the office meet at the doors of sync: the app's version, why a record is there, a wipe by rows."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -44,7 +44,7 @@ async def door(settings: Settings, db: Database, world: World) -> AsyncIterator[
 
 
 async def test_an_old_app_pulls_no_more_and_still_hands_in_its_work(world: World, door: Any) -> None:
-    """The header is how apps say their version: read by nobody, the gate would stand open, or shut for those that upgraded."""
+    """The header is how apps say their version: read by nobody, the gate would be open, or shut for the upgraded."""
     phone = world.phones[0]
     visit = await world.visit(phone)
     async with world.db.work(world.org, actor=world.dispatcher) as work:
