@@ -51,6 +51,9 @@ class Site(Table, tablename="site"):
     geofence_radius_m = Integer(default=None)
     revision = Integer(default=None)
     access_note = Text(default=None)
+    visiting_hours = JSONB(default=None)
+    territory_id = UUID(null=True, default=None)
+    territory_by = Text(default=None)
 
 
 class Asset(Table, tablename="asset"):
@@ -104,6 +107,11 @@ class WorkOrder(Table, tablename="work_order"):
     canceled_at = Timestamptz(null=True, default=None)
     closed_at = Timestamptz(null=True, default=None)
     revision = Integer(default=None)
+    requested_from = Timestamptz(null=True, default=None)
+    requested_until = Timestamptz(null=True, default=None)
+    crew_size = Integer(default=None)
+    follows_order_id = UUID(null=True, default=None)
+    follows_gap_minutes = Integer(default=None)
 
 
 class ExternalReference(Table, tablename="external_reference"):

@@ -4,7 +4,18 @@ The database's own definition is in `callout_backend/migrations/sql`; a test hol
 default here: a value that was forgotten must be refused by PostgreSQL instead of being filled in silently.
 """
 
-from piccolo.columns import JSONB, UUID, Array, BigInt, Boolean, DoublePrecision, Integer, Text, Timestamptz
+from piccolo.columns import (
+    JSONB,
+    UUID,
+    Array,
+    BigInt,
+    Boolean,
+    Bytea,
+    DoublePrecision,
+    Integer,
+    Text,
+    Timestamptz,
+)
 from piccolo.table import Table
 
 
@@ -13,6 +24,9 @@ class Territory(Table, tablename="territory"):
     id = UUID(primary_key=True, default=None)
     code = Text(default=None)
     name = Text(default=None)
+    polygon = JSONB(null=True, default=None)
+    active = Boolean(default=False)
+    revision = Integer(default=None)
 
 
 class Skill(Table, tablename="skill"):
@@ -36,6 +50,11 @@ class Engineer(Table, tablename="engineer"):
     last_position_at = Timestamptz(null=True, default=None)
     last_seen_at = Timestamptz(null=True, default=None)
     active = Boolean(default=False)
+    end_lat = DoublePrecision(null=True, default=None)
+    end_lng = DoublePrecision(null=True, default=None)
+    travel_minutes_max = Integer(null=True, default=None)
+    work_minutes_max = Integer(null=True, default=None)
+    visits_max = Integer(null=True, default=None)
 
 
 class EngineerSkill(Table, tablename="engineer_skill"):
@@ -51,6 +70,10 @@ class Shift(Table, tablename="shift"):
     engineer_id = UUID(default=None)
     starts_at = Timestamptz(default=None)
     ends_at = Timestamptz(default=None)
+    start_lat = DoublePrecision(null=True, default=None)
+    start_lng = DoublePrecision(null=True, default=None)
+    end_lat = DoublePrecision(null=True, default=None)
+    end_lng = DoublePrecision(null=True, default=None)
 
 
 class Absence(Table, tablename="absence"):
@@ -89,6 +112,11 @@ class Visit(Table, tablename="visit"):
     created_at = Timestamptz(default=None)
     revision = Integer(default=None)
     engineer_note = Text(default=None)
+    hold = Text(null=True, default=None)
+    held_by = UUID(null=True, default=None)
+    leg_provider = Text(null=True, default=None)
+    leg_metres = DoublePrecision(null=True, default=None)
+    pickup_depot_id = UUID(null=True, default=None)
 
 
 class VisitAssignment(Table, tablename="visit_assignment"):
@@ -145,6 +173,7 @@ class DispatchDecision(Table, tablename="dispatch_decision"):
     actor_id = UUID(null=True, default=None)
     reason = Text(default=None)
     result = JSONB(default=None)
+    input = Bytea(null=True, default=None)
 
 
 class VisitCrew(Table, tablename="visit_crew"):
@@ -153,6 +182,216 @@ class VisitCrew(Table, tablename="visit_crew"):
     engineer_id = UUID(primary_key=True, default=None)
     added_at = Timestamptz(default=None)
     added_by = UUID(null=True, default=None)
+
+
+class SchedulingPolicy(Table, tablename="scheduling_policy"):
+    org_id = UUID(default=None)
+    version = Integer(primary_key=True, default=None)
+    name = Text(default=None)
+    body = JSONB(default=None)
+    note = Text(default=None)
+    created_at = Timestamptz(default=None)
+    created_by = UUID(null=True, default=None)
+
+
+class DispatchSetting(Table, tablename="dispatch_setting"):
+    org_id = UUID(primary_key=True, default=None)
+    policy_version = Integer(null=True, default=None)
+    position_days = Integer(default=None)
+    travel_provider = Text(default=None)
+
+
+class EngineerTerritory(Table, tablename="engineer_territory"):
+    org_id = UUID(default=None)
+    engineer_id = UUID(default=None)
+    territory_id = UUID(primary_key=True, default=None)
+
+
+class ShiftBreak(Table, tablename="shift_break"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    shift_id = UUID(default=None)
+    engineer_id = UUID(default=None)
+    earliest = Timestamptz(default=None)
+    latest = Timestamptz(default=None)
+    minutes = Integer(default=None)
+
+
+class EngineerPreference(Table, tablename="engineer_preference"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    engineer_id = UUID(default=None)
+    customer_id = UUID(null=True, default=None)
+    site_id = UUID(null=True, default=None)
+    order_id = UUID(null=True, default=None)
+    kind = Text(default=None)
+    created_at = Timestamptz(default=None)
+    created_by = UUID(null=True, default=None)
+
+
+class Depot(Table, tablename="depot"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    code = Text(default=None)
+    name = Text(default=None)
+    lat = DoublePrecision(default=None)
+    lng = DoublePrecision(default=None)
+    pickup_minutes = Integer(default=None)
+    active = Boolean(default=False)
+
+
+class PlanRun(Table, tablename="plan_run"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    state = Text(default=None)
+    starts_at = Timestamptz(default=None)
+    ends_at = Timestamptz(default=None)
+    territory_id = UUID(null=True, default=None)
+    policy_version = Integer(default=None)
+    planner = Text(default=None)
+    seconds_max = DoublePrecision(default=None)
+    seed = BigInt(default=None)
+    progress = DoublePrecision(default=None)
+    stage = Text(default=None)
+    cancel_asked = Boolean(default=False)
+    figures = JSONB(default=None)
+    problem = Bytea(null=True, default=None)
+    fault = Text(null=True, default=None)
+    asked_at = Timestamptz(default=None)
+    asked_by = UUID(null=True, default=None)
+    started_at = Timestamptz(null=True, default=None)
+    alive_at = Timestamptz(null=True, default=None)
+    finished_at = Timestamptz(null=True, default=None)
+    settled_at = Timestamptz(null=True, default=None)
+    settled_by = UUID(null=True, default=None)
+    revision = Integer(default=None)
+
+
+class PlanChange(Table, tablename="plan_change"):
+    org_id = UUID(default=None)
+    run_id = UUID(default=None)
+    number = Integer(primary_key=True, default=None)
+    kind = Text(default=None)
+    order_id = UUID(default=None)
+    visit_id = UUID(null=True, default=None)
+    visit_revision = Integer(null=True, default=None)
+    from_engineer_id = UUID(null=True, default=None)
+    from_start = Timestamptz(null=True, default=None)
+    engineer_id = UUID(null=True, default=None)
+    crew = Array(base_column=UUID())
+    starts_at = Timestamptz(null=True, default=None)
+    ends_at = Timestamptz(null=True, default=None)
+    travel_minutes = DoublePrecision(null=True, default=None)
+    leg_provider = Text(null=True, default=None)
+    leg_metres = DoublePrecision(null=True, default=None)
+    pickup_depot_id = UUID(null=True, default=None)
+    reasons = JSONB(default=None)
+    state = Text(default=None)
+
+
+class RedLane(Table, tablename="red_lane"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    order_id = UUID(default=None)
+    state = Text(default=None)
+    visit_id = UUID(null=True, default=None)
+    policy_version = Integer(default=None)
+    round = Integer(default=None)
+    started_at = Timestamptz(default=None)
+    ended_at = Timestamptz(null=True, default=None)
+
+
+class RedOffer(Table, tablename="red_offer"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    lane_id = UUID(default=None)
+    round = Integer(default=None)
+    engineer_id = UUID(default=None)
+    visit_id = UUID(default=None)
+    offered_at = Timestamptz(default=None)
+    expires_at = Timestamptz(default=None)
+    answer = Text(null=True, default=None)
+    answered_at = Timestamptz(null=True, default=None)
+    answered_by = UUID(null=True, default=None)
+    reason = Text(default=None)
+    displaced = JSONB(default=None)
+
+
+class VisitEta(Table, tablename="visit_eta"):
+    org_id = UUID(default=None)
+    visit_id = UUID(primary_key=True, default=None)
+    eta = Timestamptz(default=None)
+    computed_at = Timestamptz(default=None)
+    because = Text(default=None)
+    provider = Text(default=None)
+    told_eta = Timestamptz(null=True, default=None)
+    told_at = Timestamptz(null=True, default=None)
+    missed_at = Timestamptz(null=True, default=None)
+
+
+class TrackLink(Table, tablename="track_link"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    order_id = UUID(default=None)
+    token_hash = Bytea(default=None)
+    locale = Text(default=None)
+    created_at = Timestamptz(default=None)
+    created_by = UUID(null=True, default=None)
+    expires_at = Timestamptz(default=None)
+
+
+class TravelSpeed(Table, tablename="travel_speed"):
+    org_id = UUID(default=None)
+    hour_of_week = Integer(primary_key=True, default=None)
+    metres = DoublePrecision(default=None)
+    seconds = DoublePrecision(default=None)
+    samples = Integer(default=None)
+    updated_at = Timestamptz(default=None)
+
+
+class TravelObservation(Table, tablename="travel_observation"):
+    org_id = UUID(default=None)
+    visit_id = UUID(primary_key=True, default=None)
+    engineer_id = UUID(default=None)
+    departed_at = Timestamptz(default=None)
+    arrived_at = Timestamptz(default=None)
+    straight_metres = DoublePrecision(default=None)
+    hour_of_week = Integer(default=None)
+
+
+class PositionFix(Table, tablename="position_fix"):
+    org_id = UUID(default=None)
+    engineer_id = UUID(default=None)
+    at = Timestamptz(primary_key=True, default=None)
+    lat = DoublePrecision(default=None)
+    lng = DoublePrecision(default=None)
+    accuracy_m = DoublePrecision(null=True, default=None)
+    speed_m_per_s = DoublePrecision(null=True, default=None)
+    mock = Boolean(default=False)
+    device_id = UUID(null=True, default=None)
+    received_at = Timestamptz(default=None)
+
+
+class GeocodeCache(Table, tablename="geocode_cache"):
+    org_id = UUID(default=None)
+    provider = Text(default=None)
+    query_hash = Bytea(primary_key=True, default=None)
+    query = Text(default=None)
+    answers = JSONB(default=None)
+    fetched_at = Timestamptz(default=None)
+    expires_at = Timestamptz(default=None)
+
+
+class LegCache(Table, tablename="leg_cache"):
+    org_id = UUID(default=None)
+    provider = Text(default=None)
+    from_lat = Integer(default=None)
+    from_lng = Integer(default=None)
+    to_lat = Integer(default=None)
+    to_lng = Integer(primary_key=True, default=None)
+    seconds = DoublePrecision(default=None)
+    metres = DoublePrecision(default=None)
+    fetched_at = Timestamptz(default=None)
 
 
 TABLES: tuple[type[Table], ...] = (
@@ -167,4 +406,21 @@ TABLES: tuple[type[Table], ...] = (
     VisitEvent,
     DispatchDecision,
     VisitCrew,
+    SchedulingPolicy,
+    DispatchSetting,
+    EngineerTerritory,
+    ShiftBreak,
+    EngineerPreference,
+    Depot,
+    PlanRun,
+    PlanChange,
+    RedLane,
+    RedOffer,
+    VisitEta,
+    TrackLink,
+    TravelSpeed,
+    TravelObservation,
+    PositionFix,
+    GeocodeCache,
+    LegCache,
 )

@@ -23,7 +23,6 @@ TYPES = {
     "JSONB": "jsonb",
     "Bytea": "bytea",
     "Timestamptz": "timestamptz",
-    "Array": "_text",
 }
 OF_THE_INSTALLATION = {"throttle", "worker_heartbeat", "clock_guard", "sync_epoch", "migration"}
 APPEND_ONLY = {"journal", "outbox_attempt", "visit_event", "stock_move", "signature", "dispatch_decision"}
@@ -47,7 +46,9 @@ async def test_class_and_table_agree(admin: asyncpg.Connection, table: Any) -> N
     real = {r["column_name"]: (r["udt_name"], r["nullable"]) for r in rows if r["udt_name"] != "xid8"}
     declared = {}
     for column in table._meta.columns:
-        declared[column._meta.db_column_name] = (TYPES[type(column).__name__], column._meta.null)
+        base = getattr(column, "base_column", None)
+        kind = TYPES[type(column).__name__] if base is None else f"_{TYPES[type(base).__name__]}"
+        declared[column._meta.db_column_name] = (kind, column._meta.null)
     assert declared == real
 
 

@@ -1,0 +1,1 @@
+"""When an engineer is expected, who is told of it, and what the customer sees."""

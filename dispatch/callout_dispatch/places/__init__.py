@@ -1,0 +1,1 @@
+"""Territories, positions, learned speeds and geocoding: where things are, and how long the way takes."""
