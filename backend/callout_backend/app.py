@@ -15,7 +15,18 @@ from litestar.events import BaseEventEmitterBackend
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
-from callout_backend.doors import attachments, auth, changes, home, intake, signoff, uploads, watermelon
+from callout_backend.doors import (
+    attachments,
+    auth,
+    changes,
+    home,
+    intake,
+    positions,
+    signoff,
+    track,
+    uploads,
+    watermelon,
+)
 from callout_backend.jobs.wake import Waker
 from callout_backend.ops import health, logs, metrics
 from callout_backend.ops.compression import Compression
@@ -24,7 +35,7 @@ from callout_backend.ops.envelope import Envelope
 from callout_backend.problems import EXCEPTION_HANDLERS
 from callout_backend.settings import Settings, signing_secret
 from callout_backend.web.assets import STATIC_FOLDER, graphiql_page, refuse_odd_name
-from callout_backend.wiring import add_hooks, make_database
+from callout_backend.wiring import add_hooks, add_places, make_database
 from callout_graphql.endpoint import CalloutGraphQL
 from callout_people.tokens import TokenIssuer
 from callout_store.clock import Clock
@@ -71,6 +82,7 @@ def create_app(
         db = make_database(settings, clock=clock)
     else:
         add_hooks(db)
+        add_places(db, settings)
     issuer = TokenIssuer(
         signing_secret(settings),
         lifetime=timedelta(minutes=settings.access_minutes),
@@ -108,7 +120,9 @@ def create_app(
             home.icon,
             *auth.ROUTES,
             *signoff.ROUTES,
+            *track.ROUTES,
             *intake.ROUTES,
+            *positions.ROUTES,
             *changes.ROUTES,
             *uploads.ROUTES,
             *attachments.ROUTES,

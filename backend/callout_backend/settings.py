@@ -17,6 +17,9 @@ from callout_store.clock import Clock, FastClock, SystemClock
 SECRET_CHARS_MIN = 32
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "console")
+GEOCODERS = ("nominatim", "photon", "pelias", "baiduv3")
+"""As `callout_geo.geocoding.SERVICES` has them; named here, so that reading the environment loads none of it."""
+PUBLIC_NOMINATIM = "nominatim.openstreetmap.org"
 
 
 class SettingsError(ValueError):
@@ -59,6 +62,13 @@ class Settings:
     log_level: str = "info"
     log_format: str = "json"
     clock: str | None = None
+    osrm_url: str | None = None
+    valhalla_url: str | None = None
+    geocoder: str | None = None
+    geocoder_url: str | None = None
+    geocoder_key: str | None = None
+    geocoder_countries: str | None = None
+    geocoder_per_minute: int = 60
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -76,6 +86,7 @@ class Settings:
         settings = cls(**given)
         if settings.pool_min > settings.pool_max:
             raise SettingsError("CALLOUT_POOL_MIN", str(settings.pool_min), "at most CALLOUT_POOL_MAX")
+        settings._check_geocoder()
         return settings
 
     @property
@@ -109,6 +120,23 @@ class Settings:
             migrate_url=(owner or self.migrate_url) if own else self.migrate_url,
             redis_url=self.redis_url or redis,
         )
+
+    def _check_geocoder(self) -> None:
+        """Told at the start, in one sentence, and not by the first question that fails."""
+        if self.geocoder is None:
+            return
+        if self.geocoder == "baiduv3" and self.geocoder_key is None:
+            raise SettingsError(
+                "CALLOUT_GEOCODER_KEY", "(not set)", "Baidu's key, where CALLOUT_GEOCODER=baiduv3"
+            )
+        if self.geocoder != "baiduv3" and self.geocoder_url is None:
+            raise SettingsError("CALLOUT_GEOCODER_URL", "(not set)", f"where to find {self.geocoder}")
+        if PUBLIC_NOMINATIM in (self.geocoder_url or "") and self.geocoder_per_minute > 60:
+            raise SettingsError(
+                "CALLOUT_GEOCODER_PER_MINUTE",
+                str(self.geocoder_per_minute),
+                f"at most 60 for {PUBLIC_NOMINATIM}",
+            )
 
     def make_clock(self) -> Clock:
         """The machine's clock, or the demo's fast one where CALLOUT_CLOCK gives it."""
@@ -227,6 +255,13 @@ def _clock(text: str) -> str:
     return text
 
 
+def _countries(text: str) -> str:
+    codes = text.lower().replace(" ", "")
+    if not all(len(code) == 2 and code.isascii() and code.isalpha() for code in codes.split(",")):
+        raise ValueError
+    return codes
+
+
 def _storage(text: str) -> str:
     scheme, found, rest = text.partition("://")
     if found and (scheme != "s3" or not urlsplit(text).netloc or "?" in rest or "#" in rest):
@@ -271,6 +306,23 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CALLOUT_WEBHOOK_PRIVATE", "webhook_private", _switch, "1 or 0"),
     Variable("CALLOUT_LOG_LEVEL", "log_level", *_one_of(*LOG_LEVELS)),
     Variable("CALLOUT_LOG_FORMAT", "log_format", *_one_of(*LOG_FORMATS)),
+    Variable("CALLOUT_OSRM_URL", "osrm_url", *_url("http", "https", example="http://osrm.example.com:5000")),
+    Variable(
+        "CALLOUT_VALHALLA_URL",
+        "valhalla_url",
+        *_url("http", "https", example="http://valhalla.example.com:8002"),
+    ),
+    Variable("CALLOUT_GEOCODER", "geocoder", *_one_of(*GEOCODERS)),
+    Variable(
+        "CALLOUT_GEOCODER_URL",
+        "geocoder_url",
+        *_url("http", "https", example="https://nominatim.example.com"),
+    ),
+    Variable("CALLOUT_GEOCODER_KEY", "geocoder_key", str, "the service's key", secret=True),
+    Variable(
+        "CALLOUT_GEOCODER_COUNTRIES", "geocoder_countries", _countries, "two-letter codes such as cn,hk"
+    ),
+    Variable("CALLOUT_GEOCODER_PER_MINUTE", "geocoder_per_minute", *_whole(1, 6000)),
     Variable(
         "CALLOUT_CLOCK", "clock", _clock, "start,anchor,speed as two instants with time zone and a factor"
     ),

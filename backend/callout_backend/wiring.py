@@ -8,7 +8,12 @@ import callout_people.tables
 import callout_store.tables
 import callout_sync.tables
 from callout_backend.jobs import sweeps, webhooks
-from callout_backend.settings import Settings
+from callout_backend.settings import Settings, SettingsError
+from callout_dispatch import red_watch
+from callout_dispatch.arrivals import etas
+from callout_dispatch.places import geocodes, speeds, territories
+from callout_dispatch.places.providers import GeocoderChoice, Providers, register
+from callout_geo.geocoding import BadGeocoder, GeocoderSettings
 from callout_store.clock import Clock
 from callout_store.work import Database
 from callout_sync import scope
@@ -39,13 +44,59 @@ def make_database(settings: Settings, *, clock: Clock | None = None, pool_min: i
         pool_max=settings.pool_max,
     )
     add_hooks(db)
+    add_places(db, settings)
     return db
 
 
+def add_places(db: Database, settings: Settings) -> None:
+    """Say which services outside may be asked about places; with a geocoder, new sites are looked for."""
+    providers = Providers(
+        osrm_url=settings.osrm_url, valhalla_url=settings.valhalla_url, geocoder=_geocoder(settings)
+    )
+    register(db, providers)
+    if providers.geocoder is None and geocodes.owe_told in db.journal_hooks:
+        db.journal_hooks.remove(geocodes.owe_told)
+    elif providers.geocoder is not None and geocodes.owe_told not in db.journal_hooks:
+        db.journal_hooks.append(geocodes.owe_told)
+
+
+def _geocoder(settings: Settings) -> GeocoderChoice | None:
+    if settings.geocoder is None:
+        return None
+    scheme, _, domain = (settings.geocoder_url or "").partition("://")
+    every_s = 60.0 / settings.geocoder_per_minute
+    try:
+        chosen = GeocoderSettings(
+            service=settings.geocoder,
+            domain=domain.rstrip("/") or None,
+            scheme=scheme or "https",
+            api_key=settings.geocoder_key,
+            # Public services want to know whom to write to.
+            user_agent=f"callout ({settings.base_url})",
+            # A further try would have to wait for its turn among all processes.
+            attempts=1,
+            delay_s_min=every_s,
+            countries=tuple(settings.geocoder_countries.split(",")) if settings.geocoder_countries else (),
+        )
+    except BadGeocoder as fault:
+        raise SettingsError(
+            "CALLOUT_GEOCODER_URL", settings.geocoder_url or "(not set)", str(fault)
+        ) from None
+    return GeocoderChoice(settings=chosen, every_s=every_s)
+
+
 def add_hooks(db: Database) -> None:
-    """What upper floors do inside every transaction: feed rows, messages for webhooks. Twice is once."""
+    """What upper floors do inside every transaction: feed rows, messages for webhooks, ways and places. Twice is once."""
     if scope.refresh not in db.hooks:
         db.hooks.append(scope.refresh)
-    for hook in (webhooks.owe, sweeps.arm_for_organisation):
+    # The red lane's first: what it writes into the journal is for the others to see.
+    for hook in (
+        red_watch.watch,
+        webhooks.owe,
+        sweeps.arm_for_organisation,
+        etas.look_again,
+        speeds.observe_told,
+        territories.place_told,
+    ):
         if hook not in db.journal_hooks:
             db.journal_hooks.append(hook)

@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from callout_orders import checks
+from callout_orders import visiting_hours as weeks
 from callout_store.errors import AlreadyExists, NotFound
 from callout_store.ids import new_id
 from callout_store.journal import Entry, write
@@ -43,7 +44,8 @@ class NewContact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewSite(msgspec.Struct, frozen=True, kw_only=True):
-    """`lat` and `lng` in WGS-84 degrees, both or neither; `geofence_radius_m` counts as being there."""
+    """`lat` and `lng` in WGS-84 degrees, both or neither; `geofence_radius_m` counts as being there; no `visiting_hours`
+    means that it is always open."""
 
     customer_id: UUID
     name: str
@@ -51,6 +53,7 @@ class NewSite(msgspec.Struct, frozen=True, kw_only=True):
     lat: float | None = None
     lng: float | None = None
     geofence_radius_m: int = 150
+    visiting_hours: Sequence[weeks.Opening] = ()
 
 
 class NewAsset(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +101,36 @@ async def create_site(work: Work, new: NewSite) -> UUID:
 async def create_sites(work: Work, new: Sequence[NewSite]) -> list[UUID]:
     """Sites; their ids in the same order."""
     return await _sites(work, new, _numbered("sites"))
+
+
+async def set_visiting_hours(work: Work, site_id: UUID, hours: Sequence[weeks.Opening]) -> None:
+    """Say when a site can be visited, in place of what was said before; none: always. The same again changes nothing.
+
+    Phones do not hold it, so that the site's revision stays. Raises NotFound and BadField.
+    """
+    week = weeks.checked("visitingHours", hours)
+    before = await work.fetchval(
+        "select visiting_hours::text from site where org_id = callout_org() and id = $1 for no key update",
+        site_id,
+    )
+    if before is None:
+        raise NotFound(entity="site", path="siteId")
+    if weeks.from_json(msgspec.json.decode(before)) == tuple(week):
+        return
+    await work.execute(
+        "update site set visiting_hours = $2::text::jsonb where org_id = callout_org() and id = $1",
+        site_id,
+        weeks.as_json(week),
+    )
+    await write(
+        work,
+        Entry(
+            kind="site.visiting_hours_set",
+            entity="site",
+            entity_id=site_id,
+            data={"visitingHours": msgspec.to_builtins(week)},
+        ),
+    )
 
 
 async def create_asset(work: Work, new: NewAsset) -> UUID:
@@ -179,6 +212,7 @@ async def _sites(work: Work, new: Sequence[NewSite], path: Paths) -> list[UUID]:
             checks.whole(
                 f"{path(i)}geofenceRadiusM", n.geofence_radius_m, low=GEOFENCE_M_MIN, high=GEOFENCE_M_MAX
             ),
+            weeks.as_json(weeks.checked(f"{path(i)}visitingHours", n.visiting_hours)),
         )
         for i, n in enumerate(checks.batch("sites", list(new)))
     ]
@@ -189,6 +223,7 @@ async def _sites(work: Work, new: Sequence[NewSite], path: Paths) -> list[UUID]:
         "lat": "float8",
         "lng": "float8",
         "geofence_radius_m": "int",
+        "visiting_hours": "jsonb",
     }
     return await _insert(work, "site", columns, rows, path, touch="site")
 

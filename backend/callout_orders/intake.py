@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from callout_orders import checks, order_parts, sla
+from callout_orders import checks, order_parts, order_planning, sla
 from callout_orders.terms import Channel, OrderKind, OrderState, Priority
 from callout_store import timers
 from callout_store.errors import AlreadyExists, LimitExceeded, NotFound
@@ -33,7 +33,9 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     `skills` are codes with the level needed (1..5); `duration_minutes` is the expected work on site
     (5..1440). `parts` are those it will need, by code or id, with quantities. `references` are (system,
     reference) pairs of other systems (D1). `created_at` is for imports only: the SLA clock starts there;
-    `reported_at` is when the customer says it happened.
+    `reported_at` is when the customer says it happened. `requested_from` and `requested_until`: when the work may
+    start, both or neither. `crew_size` engineers work at the same time (1..10). It starts `follows_gap_minutes` or more
+    after the end of `follows_order_id`.
     """
 
     customer_id: UUID
@@ -50,6 +52,11 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     reported_at: datetime | None = None
     created_at: datetime | None = None
     parts: tuple[order_parts.PartNeeded, ...] = ()
+    requested_from: datetime | None = None
+    requested_until: datetime | None = None
+    crew_size: int = 1
+    follows_order_id: UUID | None = None
+    follows_gap_minutes: int = 0
 
 
 class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,11 +104,16 @@ async def _create(work: Work, given: Sequence[NewOrder], paths: list[str]) -> li
         ref = OrderRef(id=new_id(), number=f"WO-{number + len(fresh):06d}")
         for pair in order.references:
             known[pair] = OrderRef(id=ref.id, number=ref.number, existing=True)
+        if order.created_at is None:
+            order_planning.refuse_past(path, order.requested_until, now=work.now)
         answers.append(ref)
         fresh.append((ref, order))
         fresh_paths.append(path)
     if fresh:
         await _check_links(work, [order for _, order in fresh], fresh_paths)
+        await order_planning.check_predecessors(
+            work, [order.follows_order_id for _, order in fresh], fresh_paths
+        )
         needs, codes = await order_parts.resolve(
             work, [order.parts for _, order in fresh], [f"{path}parts" for path in fresh_paths]
         )
@@ -119,8 +131,17 @@ def _checked(order: NewOrder, path: str, now: datetime) -> NewOrder:
         raise LimitExceeded(
             what="references", limit=REFERENCES_MAX, given=len(order.references), path=f"{path}references"
         )
+    requested_from, requested_until = order_planning.checked_window(
+        path, order.requested_from, order.requested_until, now=now
+    )
     return msgspec.structs.replace(
         order,
+        requested_from=requested_from,
+        requested_until=requested_until,
+        crew_size=order_planning.checked_crew(path, order.crew_size),
+        follows_gap_minutes=order_planning.checked_gap(
+            path, order.follows_gap_minutes, order.follows_order_id
+        ),
         priority=checks.one_of(f"{path}priority", order.priority, _PRIORITIES),
         kind=checks.one_of(f"{path}kind", order.kind, _KINDS),
         channel=checks.one_of(f"{path}channel", order.channel, _CHANNELS),
@@ -207,12 +228,14 @@ async def _insert(work: Work, fresh: list[tuple[OrderRef, NewOrder]], parts: lis
         """
         insert into work_order (id, number, customer_id, site_id, contact_id, asset_id, priority, kind,
             description, channel, state, skills, duration_minutes, created_at, reported_at, sla_policy,
-            respond_due_at, arrive_due_at, resolve_due_at)
-        select i, n, c, s, p, a, pr, k, d, ch, $17, sk::jsonb, m, cr, re, $18, d1, d2, d3
+            respond_due_at, arrive_due_at, resolve_due_at, requested_from, requested_until, crew_size,
+            follows_order_id, follows_gap_minutes)
+        select i, n, c, s, p, a, pr, k, d, ch, $17, sk::jsonb, m, cr, re, $18, d1, d2, d3, rf, ru, cs, fo, fg
         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[],
             $8::text[], $9::text[], $10::text[], $11::text[], $12::int[], $13::timestamptz[], $14::timestamptz[],
-            $15::timestamptz[], $16::timestamptz[], $19::timestamptz[])
-            as t(i, n, c, s, p, a, pr, k, d, ch, sk, m, cr, re, d1, d2, d3)
+            $15::timestamptz[], $16::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[],
+            $22::int[], $23::uuid[], $24::int[])
+            as t(i, n, c, s, p, a, pr, k, d, ch, sk, m, cr, re, d1, d2, d3, rf, ru, cs, fo, fg)
         """,
         [ref.id for ref, _ in fresh],
         [ref.number for ref, _ in fresh],
@@ -233,6 +256,11 @@ async def _insert(work: Work, fresh: list[tuple[OrderRef, NewOrder]], parts: lis
         OrderState.NEW.value,
         sla.STANDARD.version,
         [due[2] for due in dues],
+        [o.requested_from for _, o in fresh],
+        [o.requested_until for _, o in fresh],
+        [o.crew_size for _, o in fresh],
+        [o.follows_order_id for _, o in fresh],
+        [o.follows_gap_minutes for _, o in fresh],
     )
     references = [(ref.id, *pair) for ref, order in fresh for pair in dict.fromkeys(order.references)]
     if references:

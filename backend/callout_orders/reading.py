@@ -22,7 +22,11 @@ from callout_store.work import Work
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True):
-    """A work order. Times are UTC; `skills` are codes with the level needed."""
+    """A work order. Times are UTC; `skills` are codes with the level needed.
+
+    `requested_from` and `requested_until`: when the customer asked for the work to start. It starts at least
+    `follows_gap_minutes` after the end of the order it follows.
+    """
 
     id: UUID
     number: str
@@ -48,6 +52,11 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     resolved_at: datetime | None
     canceled_at: datetime | None
     closed_at: datetime | None
+    requested_from: datetime | None
+    requested_until: datetime | None
+    crew_size: int
+    follows_order_id: UUID | None
+    follows_gap_minutes: int
     revision: int
 
 
@@ -85,6 +94,9 @@ class SiteView(msgspec.Struct, frozen=True, kw_only=True):
     lng: float | None
     geofence_radius_m: int
     access_note: str
+    territory_id: UUID | None
+    territory_by: str
+    visiting_hours: list[dict[str, Any]]
     revision: int
 
 

@@ -39,6 +39,8 @@ class Right(StrEnum):
     ENGINEERS_MANAGE = "engineers.manage"
     BOARD_READ = "board.read"
     STOCK_MANAGE = "stock.manage"
+    POLICY_READ = "policy.read"
+    POLICY_MANAGE = "policy.manage"
     QUARANTINE_SETTLE = "quarantine.settle"
     SIGN_OFF_LINK = "sign_off.link"
     SYNC = "sync"
@@ -64,6 +66,8 @@ RIGHTS: Final[dict[Right, frozenset[Role]]] = {
     Right.ENGINEERS_MANAGE: _OFFICE,
     Right.BOARD_READ: _WATCH,
     Right.STOCK_MANAGE: _OFFICE,
+    Right.POLICY_READ: _WATCH,
+    Right.POLICY_MANAGE: frozenset({Role.ADMIN, Role.SUPERVISOR}),
     Right.QUARANTINE_SETTLE: _OFFICE,
     Right.SIGN_OFF_LINK: _OFFICE | {Role.ENGINEER},
     Right.SYNC: frozenset({Role.ENGINEER, Role.SUPERVISOR}),

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from callout_people.tokens import TokenIssuer
-from callout_store.errors import TooManyAttempts
+from callout_store.errors import TooManyAttempts, TooManyRequests
 from callout_store.work import Database, Work
 
 KEEP = timedelta(hours=1)
@@ -125,6 +125,24 @@ class Throttle:
                 retry_after_ms=wait_ms, limit=limit.attempts, window_s=limit.window_s, counted_by=name
             )
         return Counted(keys=tuple(keys))
+
+
+async def count_calls(db: Database, what: str, limit: Limit) -> None:
+    """Count a call of a door that is no sign-in, under the name of what calls; raises TooManyRequests over the limit.
+
+    `attempts` of the limit are calls, and none is taken back.
+    """
+    now = db.machine_clock.now()
+    async with db.work(None) as work:
+        row = await work.fetchrow(_COUNT, f"calls:{what}", now, float(limit.window_s))
+    assert row is not None
+    if row["attempts"] > limit.attempts:
+        ends_at: datetime = row["window_starts_at"] + timedelta(seconds=limit.window_s)
+        raise TooManyRequests(
+            retry_after_ms=max(1, int((ends_at - now).total_seconds() * 1000)),
+            limit=limit.attempts,
+            window_s=limit.window_s,
+        )
 
 
 def network(address: str | None) -> str:

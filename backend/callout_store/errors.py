@@ -233,6 +233,18 @@ class NoEngineerFits(Refusal):
     zh = "没有合适的工程师,详见各工程师的原因。"
 
 
+class PlanStale(Refusal):
+    code, status = "PLAN_STALE", 409
+    en = "The proposal is out of date ({why}). Ask for a new plan, or accept with `skipStale`."
+    zh = "方案已过期({why})。请重新排程,或使用 skipStale 跳过这些变更。"
+
+
+class PlanInfeasible(Refusal):
+    code, status = "PLAN_INFEASIBLE", 409
+    en = "These changes would break rules by now ({why}). Take what they depend on as well, or accept with `skipStale`."
+    zh = "这些变更现在会违反规则({why})。请一并采纳其依赖的变更,或使用 skipStale 跳过。"
+
+
 class PointInvalid(Refusal):
     code, status = "POINT_INVALID", 422
     en = "The point is not a place on earth: {why}."
@@ -285,6 +297,18 @@ class SignOffLinkExpired(Refusal):
     code, status = "SIGN_OFF_LINK_EXPIRED", 410
     en = "This link has expired. Ask the engineer for a new one."
     zh = "链接已过期,请向工程师索取新的链接。"
+
+
+class TrackLinkInvalid(Refusal):
+    code, status = "TRACK_LINK_INVALID", 404
+    en = "This link is not valid. Ask for a new one."
+    zh = "链接无效,请索取新的链接。"
+
+
+class TrackLinkExpired(Refusal):
+    code, status = "TRACK_LINK_EXPIRED", 410
+    en = "This link has expired. Ask for a new one."
+    zh = "链接已过期,请索取新的链接。"
 
 
 class SignOffLinkUsed(Refusal):

@@ -135,6 +135,22 @@ async def finish(db: Database, item: Claimed, *, provider_ref: str | None = None
     return await _settle(db, item, state="done", outcome="done", provider_ref=provider_ref)
 
 
+async def renew(db: Database, item: Claimed, *, lease_s: float = LEASE_S) -> bool:
+    """Hold the row for so much longer, seen from now; False where the lease was lost and another worker may have it."""
+    async with db.system_work() as work:
+        held = await work.execute(
+            """
+            update outbox set lease_until = now() + make_interval(secs => $4)
+            where org_id = $1 and id = $2 and lease_token = $3 and state = 'leased'
+            """,
+            item.org_id,
+            item.id,
+            item.lease_token,
+            lease_s,
+        )
+    return bool(held)
+
+
 async def fail(db: Database, item: Claimed, fault: BaseException) -> bool:
     """Put back with backoff, or among the dead letters after `ATTEMPTS_MAX` or when hopeless."""
     error = f"{type(fault).__name__}: {fault}"[:ERROR_CHARS_MAX]

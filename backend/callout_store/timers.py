@@ -52,6 +52,24 @@ async def arm_many(work: Work, timers: list[tuple[str, datetime, str, Mapping[st
     )
 
 
+async def move_many(work: Work, timers: list[tuple[str, datetime | None, str, Mapping[str, Any]]]) -> None:
+    """Set or move timers `(key, due_at, channel, payload)` in one statement, each key once; due at None is due at once."""
+    ordered = sorted(timers, key=lambda timer: timer[0])
+    await work.execute(
+        """
+        insert into timer (key, due_at, channel, payload)
+        select k, coalesce(d, now()), c, p::jsonb from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) as t(k, d, c, p)
+        on conflict (org_id, key) do update
+        set due_at = excluded.due_at, channel = excluded.channel, payload = excluded.payload,
+            state = 'armed', epoch = timer.epoch + 1, fired_at = null
+        """,
+        [t[0] for t in ordered],
+        [t[1] for t in ordered],
+        [t[2] for t in ordered],
+        [msgspec.json.encode(t[3]).decode() for t in ordered],
+    )
+
+
 async def cancel(work: Work, *keys: str) -> int:
     """Cancel armed timers; a firing already on its way becomes stale by the raised epoch."""
     return await work.execute(

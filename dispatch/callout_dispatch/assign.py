@@ -5,17 +5,20 @@ rules unless the dispatcher insists and says why. Changes of a visit that exists
 `whole_day.py`; all are reachable from here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
+from callout_dispatch import policies
 from callout_dispatch.by_hand import REASON_MAX, choose, earliest_start
 from callout_dispatch.needs import BY_HAND, Waiting, load_order
 from callout_dispatch.pick import pick
-from callout_dispatch.pick_terms import STANDARD, PickPolicy, PickResult
+from callout_dispatch.pick_record import encode
+from callout_dispatch.pick_terms import PickResult, Ranked
+from callout_dispatch.policy import Policy
 from callout_dispatch.reassign import (
     cancel_order,
     cancel_visit,
@@ -71,27 +74,29 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def propose(
-    work: Work, order_id: UUID, *, parts: Mapping[str, int] | None = None, policy: PickPolicy = STANDARD
+    work: Work, order_id: UUID, *, parts: Mapping[str, int] | None = None, policy: Policy | None = None
 ) -> Proposal:
     """Who should go, who else could, and why not each of the others. Writes and locks nothing; NotFound.
 
     `parts` are quantities by part code that the work will need.
     """
-    return await _propose(work, await load_order(work, order_id), parts, policy)
+    policy = policy or await policies.active(work)
+    return (await _propose(work, await load_order(work, order_id), parts, policy))[0]
 
 
 async def dispatch_order(
-    work: Work, order_id: UUID, *, parts: Mapping[str, int] | None = None, policy: PickPolicy = STANDARD
+    work: Work, order_id: UUID, *, parts: Mapping[str, int] | None = None, policy: Policy | None = None
 ) -> UUID:
     """Give the order to the best engineer and tell them; the visit's id.
 
     Raises NotFound, WrongState (the order has a visit or is over), NoEngineerFits, and Busy (retryable) when others
     take every finalist's time while this looks.
     """
+    policy = policy or await policies.active(work)
     for _ in range(ROUNDS_MAX):
         order = await load_order(work, order_id)
         order.check_state(TO_BE_PLANNED)
-        proposal = await _propose(work, order, parts, policy)
+        proposal, kept = await _propose(work, order, parts, policy)
         if proposal.result.best is None:
             raise NoEngineerFits(
                 number=order.number,
@@ -101,7 +106,7 @@ async def dispatch_order(
         try:
             # Undoing the savepoint gives the finalists' calendars free again, so that no round holds two sets.
             async with work.savepoint():
-                return await _take_finalist(work, order_id, proposal, parts, policy)
+                return await _take_finalist(work, order_id, proposal, kept, parts, policy)
         except _OutrunError:
             continue
     raise Busy(what=say("dispatch", work.actor.locale), retry_after_ms=200)
@@ -117,7 +122,7 @@ async def assign(
     *,
     told: bool = True,
     parts: Mapping[str, int] | None = None,
-    policy: PickPolicy = STANDARD,
+    policy: Policy | None = None,
 ) -> UUID:
     """Give the order to this engineer by hand; the visit's id. Without `start` it gets the earliest free slot.
 
@@ -129,6 +134,7 @@ async def assign(
     await lock_calendars(work, [engineer_id])
     order = await load_order(work, order_id, lock=True)
     order.check_state(BY_HAND)
+    policy = policy or await policies.active(work)
     choice = await choose(
         work, order, engineer_id, start=start, override=override, reason=reason, parts=parts, policy=policy
     )
@@ -151,29 +157,39 @@ class _OutrunError(Exception):
 
 
 async def _propose(
-    work: Work, order: Waiting, parts: Mapping[str, int] | None, policy: PickPolicy
-) -> Proposal:
+    work: Work, order: Waiting, parts: Mapping[str, int] | None, policy: Policy
+) -> tuple[Proposal, bytes]:
+    """The proposal, and the record of what was asked."""
     window = await window_from(work, work.now, HORIZON_HOURS)
-    need = order.need(earliest_start(work), parts)
-    roster = await load_roster(work, window, parts=need.parts)
+    need = order.need(earliest_start(work), parts, until=window.end)
+    roster = await load_roster(work, window, parts=need.parts, policy=policy)
     names = {candidate.id: candidate.name for candidate in roster.candidates}
-    return Proposal(order=order, result=pick(need, roster, policy), names=names)
+    result = pick(need, roster, policy)
+    kept = encode(need, roster, policy, roster.travel, result=result)
+    return Proposal(order=order, result=result, names=names), kept
 
 
 async def _take_finalist(
-    work: Work, order_id: UUID, proposal: Proposal, parts: Mapping[str, int] | None, policy: PickPolicy
+    work: Work,
+    order_id: UUID,
+    proposal: Proposal,
+    kept: bytes,
+    parts: Mapping[str, int] | None,
+    policy: Policy,
 ) -> UUID:
     """Lock the best few, look at them again as they are now, and take the best of them.
 
     Locking everybody before the pick would let one dispatcher work at a time, for a pick over thousands.
     """
-    finalists = [UUID(ranked.id) for ranked in proposal.result.ranked[:FINALISTS]]
+    best: Sequence[Ranked] = proposal.result.ranked[:FINALISTS]
+    finalists = sorted({UUID(id_) for ranked in best for id_ in (ranked.id, *ranked.crew)})
     await lock_calendars(work, finalists)
     order = await load_order(work, order_id, lock=True)
     order.check_state(TO_BE_PLANNED)
     window = await window_from(work, work.now, HORIZON_HOURS)
-    need = order.need(earliest_start(work), parts)
-    again = pick(need, await load_roster(work, window, engineer_ids=finalists, parts=need.parts), policy)
+    need = order.need(earliest_start(work), parts, until=window.end)
+    roster = await load_roster(work, window, engineer_ids=finalists, parts=need.parts, policy=policy)
+    again = pick(need, roster, policy)
     if again.best is None:
         raise _OutrunError
     chosen = again.ranked[0]
@@ -184,11 +200,13 @@ async def _take_finalist(
         end=chosen.slot_end,
         travel_minutes=chosen.travel_minutes,
         method="pick",
+        crew=tuple(UUID(id_) for id_ in chosen.crew),
     )
     result: dict[str, Any] = record_of(proposal.result)
     if chosen != proposal.result.ranked[0]:
         # Somebody else was quicker: the record says what was true when the choice fell.
         result |= {"best": again.best, "finalists": record_of(again)}
+        kept = encode(need, roster, policy, roster.travel, result=again)
     await insert_visits(work, [visit])
     await insert_decisions(
         work,
@@ -198,8 +216,9 @@ async def _take_finalist(
                 visit_id=visit.id,
                 engineer_id=visit.engineer_id,
                 method="pick",
-                policy_version=policy.version,
+                policy_version=policy.label,
                 result=result,
+                input=kept,
             )
         ],
     )

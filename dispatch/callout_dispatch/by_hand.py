@@ -1,25 +1,30 @@
-"""A dispatcher's choice, held to the pick's hard rules unless the dispatcher insists. Reads only."""
+"""A dispatcher's choice, held to the pick's hard rules unless the dispatcher insists. Reads only.
 
-from collections.abc import Mapping, Sequence
+By hand a dispatcher names who leads. Who goes along is named with `crew.set_crew`, so no crew is looked for here.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
+from callout_dispatch import policies
 from callout_dispatch.needs import Waiting
 from callout_dispatch.pick import pick
+from callout_dispatch.pick_record import encode
 from callout_dispatch.pick_roster import Roster
-from callout_dispatch.pick_terms import MINUTE_US, Need, PickPolicy, Reason, from_us, to_us
+from callout_dispatch.pick_terms import MINUTE_US, Need, Reason, from_us, to_us
+from callout_dispatch.policy import Availability, Policy, RequestedWindow, VisitingHours
 from callout_dispatch.roster import load_roster, window_from
 from callout_dispatch.slot_at import SlotAt, leg_minutes, slot_at
 from callout_dispatch.texts import REASON_MAX, FieldRefused, Unavailable
 from callout_dispatch.visit_rows import Decision, record_of
-from callout_orders.terms import Priority
 from callout_store.errors import NotFound
 from callout_store.work import Work
 
-__all__ = ["REASON_MAX", "Choice", "choose", "earliest_start"]
+__all__ = ["REASON_MAX", "Choice", "check_slot", "choose", "crew_reasons", "earliest_start"]
 
 SLOT_HOURS: Final = 72
 """How far ahead a slot is looked for when the dispatcher names none."""
@@ -37,6 +42,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     policy_version: str
     result: dict[str, Any]
     overridden: tuple[Reason, ...] = ()
+    input: bytes = b""
 
     def decision(self, order_id: UUID, visit_id: UUID, engineer_id: UUID, reason: str) -> Decision:
         """The decision for the record."""
@@ -48,6 +54,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
             policy_version=self.policy_version,
             result=self.result,
             reason=reason,
+            input=self.input,
         )
 
 
@@ -64,7 +71,7 @@ async def choose(
     start: datetime | None,
     override: bool,
     reason: str,
-    policy: PickPolicy,
+    policy: Policy,
     parts: Mapping[str, int] | None = None,
     prefer: datetime | None = None,
     without_visit: UUID | None = None,
@@ -78,17 +85,18 @@ async def choose(
         raise FieldRefused("reason", "override_reason")
     if start is not None:
         _check_start(work, start)
-    need = order.need(earliest_start(work), parts)
     for wish in (start, prefer if start is None else None):
         if wish is None or (wish is prefer and wish <= work.now):
             continue
-        roster = await _one(work, engineer_id, need, min(wish, work.now), wish, without_visit)
+        need = _need(work, order, parts, wish)
+        roster = await _one(work, engineer_id, need, min(wish, work.now), wish, without_visit, policy)
         slot = slot_at(need, roster, wish, policy)
         if not slot.reasons or (wish is start and override):
-            return _chosen(slot, policy, override)
+            return _chosen(slot, need, roster, policy, override)
         if wish is start:
             raise Unavailable(slot.reasons)
-    roster = await _one(work, engineer_id, need, work.now, work.now, without_visit)
+    need = _need(work, order, parts, work.now)
+    roster = await _one(work, engineer_id, need, work.now, work.now, without_visit, policy)
     result = pick(need, roster, policy)
     if result.best is not None:
         best = result.ranked[0]
@@ -96,22 +104,76 @@ async def choose(
             start=best.slot_start,
             end=best.slot_end,
             travel_minutes=best.travel_minutes,
-            policy_version=policy.version,
+            policy_version=policy.label,
             result=record_of(result),
+            input=encode(need, roster, policy, roster.travel),
         )
     reasons = result.out[0].reasons
     if not override:
         raise Unavailable(reasons)
-    return _chosen(_forced(need, roster, reasons, policy), policy, override)
+    return _chosen(_forced(need, roster, reasons, policy), need, roster, policy, override)
+
+
+async def check_slot(
+    work: Work,
+    order: Waiting,
+    engineer_id: UUID,
+    start: datetime,
+    *,
+    without_visit: UUID | None = None,
+    policy: Policy | None = None,
+) -> SlotAt:
+    """What would speak against this engineer at this time, before anybody decides. Locks nothing. NotFound, BadField."""
+    _check_start(work, start)
+    policy = policy or await policies.active(work)
+    need = _need(work, order, None, start)
+    roster = await _one(work, engineer_id, need, min(start, work.now), start, without_visit, policy)
+    return slot_at(need, roster, start, policy)
+
+
+async def crew_reasons(
+    work: Work,
+    order: Waiting,
+    crew: Collection[UUID],
+    start: datetime,
+    *,
+    without_visit: UUID,
+    policy: Policy,
+) -> tuple[Reason, ...]:
+    """What speaks against those who go along, at the time to which their visit moves. The caller holds their calendars."""
+    need = msgspec.structs.replace(
+        _need(work, order, None, start), skills={}, parts={}, required=frozenset(), preferred=frozenset()
+    )
+    found: list[Reason] = []
+    for member in sorted(crew):
+        roster = await _one(work, member, need, min(start, work.now), start, without_visit, policy)
+        found.extend(slot_at(need, roster, start, policy).reasons)
+    return tuple(found)
+
+
+def _need(work: Work, order: Waiting, parts: Mapping[str, int] | None, around: datetime) -> Need:
+    until = max(around, work.now) + timedelta(hours=SLOT_HOURS)
+    return msgspec.structs.replace(order.need(earliest_start(work), parts, until=until), crew=1)
 
 
 async def _one(
-    work: Work, engineer_id: UUID, need: Need, start: datetime, around: datetime, without_visit: UUID | None
+    work: Work,
+    engineer_id: UUID,
+    need: Need,
+    start: datetime,
+    around: datetime,
+    without_visit: UUID | None,
+    policy: Policy,
 ) -> Roster:
     hours = SLOT_HOURS + max((around - start).total_seconds(), 0.0) / 3600.0
     window = await window_from(work, start, hours)
     roster = await load_roster(
-        work, window, engineer_ids=[engineer_id], parts=need.parts, without_visit=without_visit
+        work,
+        window,
+        engineer_ids=[engineer_id],
+        parts=need.parts,
+        without_visit=without_visit,
+        policy=policy,
     )
     if not len(roster):
         raise NotFound(entity="engineer")
@@ -127,32 +189,39 @@ def _check_start(work: Work, start: datetime) -> None:
         raise FieldRefused("start", "start_far", limit=START_DAYS_MAX)
 
 
-def _forced(need: Need, roster: Roster, reasons: Sequence[Reason], policy: PickPolicy) -> SlotAt:
-    """A slot against the rules: free time if there is any once skills and the like are set aside, else at once."""
-    relaxed = msgspec.structs.replace(need, skills={}, territory_id=None, priority=Priority.P2)
-    ranked = pick(relaxed, roster, policy).ranked
-    if len(ranked):
-        best = ranked[0]
-        start, way = best.slot_start, best.travel_minutes
+def _forced(need: Need, roster: Roster, reasons: Sequence[Reason], policy: Policy) -> SlotAt:
+    """A slot against the rules: what of free time and of the site's hours can be kept, else free time, else at once."""
+    anybody = msgspec.structs.replace(
+        need, skills={}, parts={}, territory_id=None, required=frozenset(), excluded=frozenset()
+    )
+    any_time = msgspec.structs.replace(anybody, visiting=None, requested=None, not_before=None)
+    free = tuple(rule for rule in policy.rules if isinstance(rule, Availability))
+    for relaxed, kept in ((anybody, (*free, VisitingHours(), RequestedWindow())), (any_time, free)):
+        ranked = pick(relaxed, roster, msgspec.structs.replace(policy, rules=kept)).ranked
+        if len(ranked):
+            best = ranked[0]
+            start, way = best.slot_start, best.travel_minutes
+            break
     else:
-        way = leg_minutes(roster.candidates[0].position, need.point, policy)
+        way = leg_minutes(roster.candidates[0].position, need.point, policy, roster.travel, need.earliest)
         arrival = to_us(need.earliest + timedelta(minutes=way))
         start = from_us(-(-arrival // MINUTE_US) * MINUTE_US)
     end = start + timedelta(minutes=need.duration_minutes)
     return SlotAt(start=start, end=end, travel_minutes=round(way, 2), reasons=tuple(reasons))
 
 
-def _chosen(slot: SlotAt, policy: PickPolicy, override: bool) -> Choice:
+def _chosen(slot: SlotAt, need: Need, roster: Roster, policy: Policy, override: bool) -> Choice:
     overridden = slot.reasons if override else ()
     return Choice(
         start=slot.start,
         end=slot.end,
         travel_minutes=slot.travel_minutes,
-        policy_version=policy.version,
+        policy_version=policy.label,
         overridden=overridden,
         result={
-            "policy_version": policy.version,
+            "policy_version": policy.label,
             "override": override,
             "slot": msgspec.to_builtins(slot),
         },
+        input=encode(need, roster, policy, roster.travel),
     )

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from callout_dispatch.pick import pick
+from callout_dispatch.pick_record import encode
 from callout_dispatch.pick_roster import Roster
-from callout_dispatch.pick_terms import STANDARD, Busy, Candidate, Need, PickPolicy, PickResult, Ranked
+from callout_dispatch.pick_slots import due_us
+from callout_dispatch.pick_terms import Busy, Candidate, Need, PickResult, Ranked
+from callout_dispatch.policy import STANDARD, Policy
+from callout_geo.travel import STANDARD_TRAVEL, Travel
 from callout_orders.terms import Priority
 
 
@@ -26,11 +29,12 @@ class DayNeed:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A need that found its engineer: the slot taken, and the whole decision."""
+    """A need that found its engineer: the slot taken, and the whole decision; `input` is its record for replay."""
 
     need_id: str
     chosen: Ranked
     result: PickResult
+    input: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class Unassigned:
 
     need_id: str
     result: PickResult
+    input: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +57,19 @@ class DayPlan:
 
 
 def plan_day(
-    needs: Iterable[DayNeed], candidates: Iterable[Candidate], policy: PickPolicy = STANDARD
+    needs: Iterable[DayNeed],
+    candidates: Iterable[Candidate],
+    policy: Policy = STANDARD,
+    travel: Travel = STANDARD_TRAVEL,
 ) -> DayPlan:
     """Assign every need that can be; neither the order of needs nor that of candidates matters.
 
     Raises ValueError when an id comes twice.
     """
-    roster = Roster(candidates)
-    decisions = list(decide(needs, roster, policy))
+    roster = Roster(candidates, travel, policy.travel_minutes_unknown)
+    decisions = list(decide(needs, roster, policy, travel))
     return DayPlan(
-        policy_version=policy.version,
+        policy_version=policy.label,
         assignments=tuple(decision for decision in decisions if isinstance(decision, Assignment)),
         unassigned=tuple(decision for decision in decisions if isinstance(decision, Unassigned)),
         candidates=tuple(roster.candidates),
@@ -69,27 +77,40 @@ def plan_day(
 
 
 def decide(
-    needs: Iterable[DayNeed], roster: Roster, policy: PickPolicy = STANDARD
+    needs: Iterable[DayNeed],
+    roster: Roster,
+    policy: Policy = STANDARD,
+    travel: Travel | None = None,
+    *,
+    recorded: int = 0,
 ) -> Iterator[Assignment | Unassigned]:
     """The decisions of a day one by one; books into `roster`. For days too large to hold all reasons at once.
 
-    Raises ValueError when a need's id comes twice.
+    `recorded`: keep what each decision was made of, with so many candidates. Raises ValueError when a need's id comes
+    twice.
     """
-    waiting = sorted(needs, key=lambda item: (_urgency(item.need, policy), item.id))
+    waiting = sorted(needs, key=lambda item: (*_urgency(item.need, policy), item.id))
     if len({item.id for item in waiting}) != len(waiting):
         raise ValueError("a need's id came twice")
     for item in waiting:
-        result = pick(item.need, roster, policy)
+        result = pick(item.need, roster, policy, travel)
+        # Before booking, after which the roster is another one.
+        kept = (
+            encode(item.need, roster, policy, travel or roster.travel, result=result, candidates_max=recorded)
+            if recorded
+            else b""
+        )
         if result.best is None:
-            yield Unassigned(item.id, result)
+            yield Unassigned(item.id, result, kept)
             continue
         chosen = result.ranked[0]
-        roster.book(chosen.id, Busy(chosen.slot_start, chosen.slot_end, item.need.point), item.need.parts)
-        yield Assignment(item.id, chosen, result)
+        busy = Busy(chosen.slot_start, chosen.slot_end, item.need.point)
+        roster.book(chosen.id, busy, item.need.parts)
+        for id_ in chosen.crew:
+            roster.book(id_, busy)
+        yield Assignment(item.id, chosen, result, kept)
 
 
-def _urgency(need: Need, policy: PickPolicy) -> tuple[Priority, datetime]:
-    # The same rule as the pick's: a need without a due moment has one all the same, or it would wait for
-    # ever.
-    due = need.due_at or need.earliest + timedelta(minutes=policy.due_minutes_default)
-    return (Priority(need.priority), due)
+def _urgency(need: Need, policy: Policy) -> tuple[Priority, int]:
+    # The same rule as the pick's: a need without a due moment has one all the same, or it would wait for ever.
+    return (Priority(need.priority), due_us(need, policy))

@@ -37,7 +37,7 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
     corrected_at: datetime
     clock_offset_ms: int
     schema_version: int
-    source: Literal["phone", "link"]
+    source: Literal["phone", "link", "desk"]
     sequence: int | None = None
     monotonic_ms: int | None = None
     boot_id: str | None = None

@@ -1,4 +1,6 @@
-"""What goes into a pick and what comes out of it: needs, candidates, policy, reasons, result. Pure values.
+"""What goes into a pick and what comes out of it: needs, candidates, reasons, result. Pure values.
+
+The rules and weights are in `policy.py`.
 
 Everything is checked once, where it is built, and raises ValueError; the pick itself trusts its input.
 """
@@ -6,10 +8,9 @@ Everything is checked once, where it is built, and raises ValueError; the pick i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from callout_orders.terms import Priority
 
 SKILL_LEVEL_MAX: Final = 100
 DURATION_MINUTES_MAX: Final = 7 * 24 * 60
+CREW_MAX: Final = 10
 
 
 class ReasonCode(StrEnum):
@@ -27,14 +29,29 @@ class ReasonCode(StrEnum):
     SKILL_MISSING = "SKILL_MISSING"
     SKILL_LEVEL_LOW = "SKILL_LEVEL_LOW"
     OTHER_TERRITORY = "OTHER_TERRITORY"
+    OTHER_REQUIRED = "OTHER_REQUIRED"
+    """Somebody else is required."""
+    EXCLUDED = "EXCLUDED"
     OFFLINE = "OFFLINE"
-    """Hard for P0 only."""
+    """Hard for the priorities that the policy names; otherwise a note."""
     PART_NOT_ON_VAN = "PART_NOT_ON_VAN"
     """Hard only if the policy says so; otherwise a note."""
     NO_SHIFT = "NO_SHIFT"
     ABSENT = "ABSENT"
     TOO_FAR = "TOO_FAR"
+    OUTSIDE_VISITING_HOURS = "OUTSIDE_VISITING_HOURS"
+    OUTSIDE_REQUESTED_WINDOW = "OUTSIDE_REQUESTED_WINDOW"
+    TOO_LATE = "TOO_LATE"
+    """Only where the policy makes the due date hard."""
+    CAPACITY_HOURS = "CAPACITY_HOURS"
+    CAPACITY_VISITS = "CAPACITY_VISITS"
+    BREAK_NEEDED = "BREAK_NEEDED"
+    """The work would fit, but leave no room for a break."""
+    PREDECESSOR = "PREDECESSOR"
+    """Another order must be done first."""
     SHIFT_FULL = "SHIFT_FULL"
+    CREW_INCOMPLETE = "CREW_INCOMPLETE"
+    """Could lead, but not enough others are free at that time."""
     OVERDUE_SLOT = "OVERDUE_SLOT"
     """Never hard: late is better than never."""
 
@@ -63,12 +80,49 @@ class Busy(msgspec.Struct, frozen=True):
         _check_interval(self.start, self.end)
 
 
-class Need(msgspec.Struct, frozen=True, kw_only=True):
-    """The work that needs an engineer.
+class Break(msgspec.Struct, frozen=True):
+    """A rest of `minutes` that lies wholly within [earliest, latest), wherever the engineer is then."""
 
-    `skills` are required levels by skill code (1 or more). `earliest` is when the engineer may set out.
-    `due_at` is the latest moment that keeps the promise to arrive (the order's arrival milestone). `parts`
-    are quantities by part. No `territory_id` means that any territory will do.
+    earliest: datetime
+    latest: datetime
+    minutes: int
+
+    def __post_init__(self) -> None:
+        _check_interval(self.earliest, self.latest)
+        if self.minutes < 1 or self.earliest + timedelta(minutes=self.minutes) > self.latest:
+            raise ValueError("a break must fit between its earliest start and its latest end")
+
+
+class Shift(Interval, frozen=True):
+    """A stretch in which an engineer works.
+
+    Without `start_place` it is entered from the engineer's position; without `end_place` it ends at the engineer's own, and
+    without either wherever the last visit is. `done_minutes` and `done_visits` are work of this shift that is no longer
+    among the engineer's busy time. Shifts of one `day` (None: each its own) share the day's capacity.
+    """
+
+    start_place: Point | None = None
+    end_place: Point | None = None
+    breaks: tuple[Break, ...] = ()
+    done_minutes: float = 0.0
+    done_visits: int = 0
+    day: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_interval(self.start, self.end)
+        if not 0 <= self.done_minutes < float("inf") or self.done_visits < 0:
+            raise ValueError("work done in a shift must be finite and not negative")
+
+
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """The work that needs an engineer, or a leader and `crew` - 1 others at the same time.
+
+    `skills` are required levels by skill code (1 or more). `earliest` is when the engineer may set out, `not_before` when
+    the work may start because another order must be done first. `due_at` is the latest moment that keeps the promise to
+    arrive (the order's arrival milestone). `parts` are quantities by part. No `territory_id` means that any territory will
+    do; `territory_name` is what a person calls it. `visiting` are the stretches in which the site is open (None: always,
+    empty: never within the time that was looked at), `requested` that in which the customer wants the work to start.
+    `required` (empty: anybody), `excluded` and `preferred` are engineers' ids.
     """
 
     point: Point | None
@@ -77,125 +131,71 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority
     due_at: datetime | None = None
     territory_id: str | None = None
+    territory_name: str = ""
     skills: Mapping[str, int] = msgspec.field(default_factory=dict)
     parts: Mapping[str, int] = msgspec.field(default_factory=dict)
+    visiting: tuple[Interval, ...] | None = None
+    requested: Interval | None = None
+    not_before: datetime | None = None
+    required: frozenset[str] = frozenset()
+    excluded: frozenset[str] = frozenset()
+    preferred: frozenset[str] = frozenset()
+    crew: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.duration_minutes <= DURATION_MINUTES_MAX:
             raise ValueError(f"duration_minutes must be between 1 and {DURATION_MINUTES_MAX}")
         _check_aware("earliest", self.earliest)
-        if self.due_at is not None:
-            _check_aware("due_at", self.due_at)
+        for name, at in (("due_at", self.due_at), ("not_before", self.not_before)):
+            if at is not None:
+                _check_aware(name, at)
         Priority(self.priority)
         _check_levels(self.skills)
         if any(quantity < 1 for quantity in self.parts.values()):
             raise ValueError("quantities of parts must be 1 or more")
+        if not 1 <= self.crew <= CREW_MAX:
+            raise ValueError(f"crew must be between 1 and {CREW_MAX}")
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """An engineer as the pick sees one.
 
-    `position` is the last known place, else home; from there the way to the first visit of a shift is
-    counted. `load_minutes` is the work already given for the day. An engineer without `territory_id` works in
-    all of them. Levels of van stock may be negative: a phone's truth can run ahead of the books.
+    `position` is the last known place, else home; from there the way to the first visit of a shift is counted, unless the
+    shift has a start of its own. `end_place` is where shifts end that have no end of their own. `load_minutes` and
+    `visits` are the work already given for the day. An engineer without `territory_id` works in all territories;
+    `territories` are those where one also works. Limits that are None: the policy's hold. Van stock may be negative: a
+    phone's truth can run ahead of the books.
     """
 
     id: str
     name: str
     position: Point | None = None
+    end_place: Point | None = None
     skills: Mapping[str, int] = msgspec.field(default_factory=dict)
-    shifts: tuple[Interval, ...] = ()
+    shifts: tuple[Shift, ...] = ()
     absences: tuple[Interval, ...] = ()
     busy: tuple[Busy, ...] = ()
     load_minutes: float = 0.0
+    visits: int = 0
     territory_id: str | None = None
+    territory_name: str = ""
+    territories: frozenset[str] = frozenset()
     online: bool = True
     van_stock: Mapping[str, int] = msgspec.field(default_factory=dict)
+    travel_minutes_max: float | None = None
+    work_minutes_max: float | None = None
+    visits_max: int | None = None
 
     def __post_init__(self) -> None:
         _check_levels(self.skills)
         if not 0 <= self.load_minutes < float("inf"):
             raise ValueError("load_minutes must be finite and not negative")
+        if self.visits < 0:
+            raise ValueError("visits must not be negative")
+        for limit in (self.travel_minutes_max, self.work_minutes_max, self.visits_max):
+            if limit is not None and not 0 < limit < float("inf"):
+                raise ValueError("an engineer's own limit must be finite and positive")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """How much each soft objective counts; not negative, at least one positive. Only their ratios matter."""
-
-    travel: float
-    due: float
-    load: float
-    skill_fit: float
-    parts: float
-
-    def __post_init__(self) -> None:
-        values = self.as_tuple()
-        if not all(0 <= value < float("inf") for value in values) or sum(values) <= 0:
-            raise ValueError("weights must be finite, not negative, and not all zero")
-
-    def as_tuple(self) -> tuple[float, float, float, float, float]:
-        """In the order of `COMPONENTS`."""
-        return (self.travel, self.due, self.load, self.skill_fit, self.parts)
-
-
-#: The components of a score, in the order of `Weights.as_tuple`.
-COMPONENTS: Final = ("travel", "due", "load", "skill_fit", "parts")
-
-
-def _default_weights() -> Mapping[Priority, Weights]:
-    return {
-        # Service is down: who can be there soonest. Sparing rare skills and evening out hours can wait.
-        Priority.P0: Weights(travel=30, due=50, load=5, skill_fit=5, parts=10),
-        Priority.P1: Weights(travel=30, due=25, load=20, skill_fit=15, parts=10),
-        # Nothing burns: spare the rare skills and the road.
-        Priority.P2: Weights(travel=35, due=10, load=25, skill_fit=20, parts=10),
-    }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PickPolicy:
-    """Work rules and objectives of a pick; never edited, a change is a new `version`. Raises ValueError.
-
-    `travel_minutes_max`: further than this is TOO_FAR. `travel_minutes_unknown`: assumed for a leg of which
-    one end has no point; nobody is too far by it. `slack_minutes_full`: that much time before the due moment
-    is as good as any more. `late_minutes_half`: each such delay halves what a late slot is worth.
-    `due_minutes_default`: a need without a due moment counts as due so long after its earliest, because no
-    date must never mean never. `load_minutes_full`: a day's work; from there on the load component is 0.
-    """
-
-    version: str = "2026-1"
-    travel_minutes_max: float = 90.0
-    travel_minutes_unknown: float = 30.0
-    slack_minutes_full: float = 480.0
-    late_minutes_half: float = 240.0
-    due_minutes_default: float = 2880.0
-    load_minutes_full: float = 480.0
-    parts_hard: bool = False
-    territory_hard: bool = True
-    weights: Mapping[Priority, Weights] = field(default_factory=_default_weights)
-
-    def __post_init__(self) -> None:
-        if not self.version:
-            raise ValueError("a policy needs a version")
-        for name in (
-            "travel_minutes_max",
-            "travel_minutes_unknown",
-            "slack_minutes_full",
-            "late_minutes_half",
-            "due_minutes_default",
-            "load_minutes_full",
-        ):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be finite and positive")
-        if self.travel_minutes_unknown > self.travel_minutes_max:
-            raise ValueError("travel_minutes_unknown must not be above travel_minutes_max")
-        missing = [priority.value for priority in Priority if priority not in self.weights]
-        if missing:
-            raise ValueError(f"no weights for {', '.join(missing)}")
-        object.__setattr__(self, "weights", MappingProxyType(dict(self.weights)))
-
-
-STANDARD: Final = PickPolicy()
 
 Detail = Mapping[str, str | int | float]
 
@@ -210,7 +210,8 @@ class Reason(msgspec.Struct, frozen=True):
 class Ranked(msgspec.Struct, frozen=True, kw_only=True):
     """An engineer who can: score 0..100, its components 0..1 each, the earliest slot (UTC), the way there.
 
-    `notes` are what speaks against this engineer without ruling it out.
+    The slot's start is the expected arrival; `set_out` is when the engineer must leave for it. `crew` are the ids of those
+    who go along. `notes` are what speaks against this engineer without ruling it out.
     """
 
     id: str
@@ -219,14 +220,16 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
     slot_start: datetime
     slot_end: datetime
     travel_minutes: float
+    set_out: datetime
+    crew: tuple[str, ...] = ()
     notes: tuple[Reason, ...] = ()
 
 
 class Out(msgspec.Struct, frozen=True):
     """An engineer who cannot, with every reason that was found.
 
-    Slots are looked for only where skills, territory, presence, parts and shift allow it, so TOO_FAR and
-    SHIFT_FULL stand alone.
+    Slots are looked for only where skills, territory, presence, parts and shift allow it, so the reasons that concern a
+    slot (TOO_FAR, OUTSIDE_VISITING_HOURS, CAPACITY_HOURS, SHIFT_FULL and the like) stand without those.
     """
 
     id: str
@@ -238,8 +241,8 @@ class PickResult:
     """A pick with all its reasons.
 
     `ranked` (best first; equal scores by id) and `out` (by id) are read-only sequences that together hold
-    every candidate. They make their items when asked: among 10,000 engineers few callers read more than the
-    first ten. `out_counts` says how many engineers each hard reason ruled out.
+    every candidate, and `out_counts` says how many engineers each hard reason ruled out. All three are made when asked:
+    among 10,000 engineers few callers read more than the first ten.
     """
 
     policy_version: str

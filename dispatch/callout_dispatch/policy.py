@@ -2,7 +2,7 @@
 
 An organisation's policy is a list of rules, each present or left out, and for each priority the weights of the
 objectives. Terms as in the field: work rules and service objectives of Salesforce Field Service. Every value is checked
-where it is built (ValueError); versions are never edited, see `policies.py`.
+where it is built (PolicyFault, a ValueError); versions are never edited, see `policies.py`.
 """
 
 from collections.abc import Mapping
@@ -11,20 +11,27 @@ from typing import Any, ClassVar, Final, TypeVar, cast
 
 import msgspec
 
+from callout_dispatch.policy_texts import PolicyFault
 from callout_orders.terms import Priority
 
 MINUTES_MAX: Final = 7 * 24 * 60
+WEIGHT_MAX: Final = 1000
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise ValueError(f"{name}: must be between {low:g} and {high:g}")
+        raise PolicyFault(name, "between", low=f"{low:g}", high=f"{high:g}")
 
 
 def _all_priorities(name: str, given: Mapping[Priority, object]) -> None:
     missing = [priority.value for priority in Priority if priority not in given]
     if missing:
-        raise ValueError(f"{name}: {', '.join(missing)} missing")
+        raise PolicyFault(name, "priorities", missing=", ".join(missing))
+
+
+def _once(name: str, given: tuple[Priority, ...]) -> None:
+    if len(set(given)) < len(given):
+        raise PolicyFault(name, "priority_twice")
 
 
 class Rule(
@@ -111,6 +118,9 @@ class Online(Rule, frozen=True, kw_only=True, tag="online"):
 
     priorities: tuple[Priority, ...] = (Priority.P0,)
 
+    def __post_init__(self) -> None:
+        _once("priorities", self.priorities)
+
 
 AnyRule = (
     Availability
@@ -168,9 +178,11 @@ class RedLane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How a P0 is given out: to the best at once, and on to the next who is asked for `offer_seconds` each.
 
     `displace` are priorities whose visits may give way, `displaced_max` how many at once, and `displace_gain_minutes` how
-    much earlier somebody must arrive by it.
+    much earlier somebody must arrive by it. With `auto` a lane starts as soon as an order comes in as P0 or becomes one;
+    without it somebody starts it.
     """
 
+    auto: bool = False
     offer_seconds: int = 60
     rounds_max: int = 5
     displace: tuple[Priority, ...] = (Priority.P2,)
@@ -182,8 +194,9 @@ class RedLane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         _between("roundsMax", self.rounds_max, 1, 50)
         _between("displacedMax", self.displaced_max, 0, 10)
         _between("displaceGainMinutes", self.displace_gain_minutes, 0, 1440)
+        _once("displace", self.displace)
         if Priority.P0 in self.displace:
-            raise ValueError("displace: a P0 never gives way")
+            raise PolicyFault("displace", "p0_displaced")
 
 
 class Planning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -287,21 +300,19 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.name.strip()) <= self.NAME_MAX:
-            raise ValueError(f"name: a policy's name has 1 to {self.NAME_MAX} characters")
+            raise PolicyFault("name", "name_length", limit=self.NAME_MAX)
         kinds = [type(rule) for rule in self.rules]
         for kind in kinds:
             if kinds.count(kind) > 1:
-                raise ValueError(f"rules: {rule_name(kind)} comes twice")
+                raise PolicyFault("rules", "rule_twice", rule=rule_name(kind))
         if Availability not in kinds:
-            raise ValueError(
-                "rules: availability must be among them, or absences and breaks would be ignored"
-            )
+            raise PolicyFault("rules", "no_availability")
         _all_priorities("objectives", self.objectives)
         for priority, weights in self.objectives.items():
             for objective, weight in weights.items():
-                _between(f"objectives.{priority.value}.{objective.value}", weight, 0, 1000)
+                _between(f"objectives.{priority.value}.{objective.value}", weight, 0, WEIGHT_MAX)
             if not any(weights.values()):
-                raise ValueError(f"objectives.{priority.value}: at least one weight must be above 0")
+                raise PolicyFault(f"objectives.{priority.value}", "weights_zero")
         for name, value in {
             "travelMinutesUnknown": self.travel_minutes_unknown,
             "travelMinutesFull": self.travel_minutes_full,
@@ -315,11 +326,14 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             _between(name, value, 0.1, MINUTES_MAX)
         furthest = self.rule(MaxTravel)
         if furthest is not None and self.travel_minutes_unknown > furthest.minutes:
-            raise ValueError("travelMinutesUnknown: must not be above max_travel's minutes")
+            raise PolicyFault("travelMinutesUnknown", "unknown_above", limit=f"{furthest.minutes:g}")
 
     def rule(self, kind: "type[R]") -> "R | None":
         """The rule of this kind, or None where the policy leaves it out."""
-        return cast("R | None", next((rule for rule in self.rules if type(rule) is kind), None))
+        for rule in self.rules:
+            if type(rule) is kind:
+                return cast("R", rule)
+        return None
 
     def weights(self, priority: Priority) -> tuple[float, ...]:
         """Weights of a priority in the order of `OBJECTIVES`; 0 for those left out."""

@@ -10,10 +10,11 @@ from uuid import UUID
 
 import msgspec
 
-from callout_dispatch.by_hand import Choice, choose
+from callout_dispatch import policies
+from callout_dispatch.by_hand import Choice, choose, crew_reasons
 from callout_dispatch.needs import Waiting, load_order
-from callout_dispatch.pick_terms import STANDARD, PickPolicy
-from callout_dispatch.texts import REASON_MAX, FieldRefused, InWrongState, checked_line
+from callout_dispatch.policy import Policy
+from callout_dispatch.texts import REASON_MAX, FieldRefused, InWrongState, Unavailable, checked_line
 from callout_dispatch.visit_rows import (
     close_assignments,
     insert_decisions,
@@ -45,6 +46,7 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
     state: VisitState
     scheduled_start: datetime | None
     revision: int
+    hold: str | None
 
 
 _PROGRESS_CLEARED: Final = """
@@ -63,23 +65,29 @@ async def reassign(
     override: bool = False,
     reason: str = "",
     *,
-    policy: PickPolicy = STANDARD,
+    policy: Policy | None = None,
 ) -> None:
     """Give the visit to another engineer, who starts afresh; events of the one before stay, their progress does not.
 
     Without `start` the planned time is kept if the new engineer is free then, else it is their earliest slot. A visit
-    whose engineer is on the way or on site moves only by `override` with a `reason`, like one that breaks a hard rule.
+    whose engineer is on the way or on site, or that is held by hand, moves only by `override` with a `reason`, like one
+    that breaks a hard rule. Who goes along stays, unless they are now the one who leads.
     Raises NotFound, WrongState (ended, or locked), StaleRevision, BadField, EngineerUnavailable.
     """
     reason = checked_line("reason", reason, limit=REASON_MAX, blank=True)
-    await lock_calendars(work, [engineer_id])
+    crew = await _crew(work, visit_id)
+    await lock_calendars(work, [engineer_id, *crew])
     visit = await _lock(work, visit_id, revision)
+    await _check_crew(work, visit, crew)
     if visit.engineer_id == engineer_id:
         raise FieldRefused("engineerId", "same_engineer")
     if override and not reason:
         raise FieldRefused("reason", "override_reason")
     if visit.state in LOCKED_TO_ENGINEER_AND_TIME and not override:
         raise _wrong(visit, "needs_unlocked")
+    if visit.hold is not None and not override:
+        raise _wrong(visit, "needs_unheld")
+    policy = policy or await policies.active(work)
     order = await _order(work, visit)
     choice = await choose(
         work,
@@ -90,6 +98,13 @@ async def reassign(
         reason=reason,
         policy=policy,
         prefer=visit.scheduled_start,
+        without_visit=visit.id,
+    )
+    choice = await _with_crew(work, order, visit, crew - {engineer_id}, choice, policy, override)
+    await work.execute(
+        "delete from visit_crew where org_id = callout_org() and visit_id = $1 and engineer_id = $2",
+        visit.id,
+        engineer_id,
     )
     await close_assignments(work, [visit.id])
     await open_assignments(work, [(visit.id, engineer_id)], reason)
@@ -135,9 +150,9 @@ async def move_visit(
     override: bool = False,
     reason: str = "",
     *,
-    policy: PickPolicy = STANDARD,
+    policy: Policy | None = None,
 ) -> None:
-    """Move the visit to another time of the same engineer.
+    """Move the visit to another time of the same engineer and crew. One that is held at its time moves only by `override`.
 
     Raises NotFound, WrongState (ended, or the engineer is on the way), StaleRevision, BadField, EngineerUnavailable.
     """
@@ -147,12 +162,17 @@ async def move_visit(
     )
     if holder is None:
         raise NotFound(entity="visit")
-    await lock_calendars(work, [holder])
+    crew = await _crew(work, visit_id)
+    await lock_calendars(work, [holder, *crew])
     visit = await _lock(work, visit_id, revision)
+    await _check_crew(work, visit, crew)
     if visit.engineer_id != holder:
         raise StaleRevision(entity="visit", current=visit.revision, given=revision or visit.revision - 1)
     if visit.state in LOCKED_TO_ENGINEER_AND_TIME:
         raise _wrong(visit, "needs_not_started")
+    if visit.hold == "time" and not override:
+        raise _wrong(visit, "needs_unheld")
+    policy = policy or await policies.active(work)
     order = await _order(work, visit)
     choice = await choose(
         work,
@@ -164,6 +184,7 @@ async def move_visit(
         policy=policy,
         without_visit=visit.id,
     )
+    choice = await _with_crew(work, order, visit, crew, choice, policy, override)
     await work.execute(
         """
         update visit set scheduled_start = $2, scheduled_end = $3, travel_minutes = $4, revision = revision + 1
@@ -302,7 +323,7 @@ async def _store(
     await sync_orders(work, {visit.order_id})
 
 
-_COLUMNS: Final = "id, order_id, engineer_id, plan, state, scheduled_start, revision"
+_COLUMNS: Final = "id, order_id, engineer_id, plan, state, scheduled_start, revision, hold"
 
 
 async def _lock(work: Work, visit_id: UUID, revision: int | None) -> _Held:
@@ -322,6 +343,40 @@ async def _lock(work: Work, visit_id: UUID, revision: int | None) -> _Held:
 
 def _held(row: object) -> _Held:
     return msgspec.convert(dict(row), _Held)  # type: ignore[call-overload]
+
+
+async def _crew(work: Work, visit_id: UUID) -> frozenset[UUID]:
+    """Who goes along: their calendars are locked together with the engineer's."""
+    rows = await work.fetch(
+        "select engineer_id from visit_crew where org_id = callout_org() and visit_id = $1", visit_id
+    )
+    return frozenset(row["engineer_id"] for row in rows)
+
+
+async def _check_crew(work: Work, visit: _Held, crew: frozenset[UUID]) -> None:
+    # Whoever changes a crew locks the visit's row: under that lock it is what it will stay.
+    if await _crew(work, visit.id) != crew:
+        raise StaleRevision(entity="visit", current=visit.revision, given=visit.revision - 1)
+
+
+async def _with_crew(
+    work: Work,
+    order: Waiting,
+    visit: _Held,
+    crew: frozenset[UUID],
+    choice: Choice,
+    policy: Policy,
+    override: bool,
+) -> Choice:
+    """The choice, once those who go along were asked as well: nobody is booked twice without being told."""
+    if not crew:
+        return choice
+    reasons = await crew_reasons(work, order, crew, choice.start, without_visit=visit.id, policy=policy)
+    if not reasons:
+        return choice
+    if not override:
+        raise Unavailable(reasons)
+    return msgspec.structs.replace(choice, overridden=(*choice.overridden, *reasons))
 
 
 async def _order(work: Work, visit: _Held) -> Waiting:

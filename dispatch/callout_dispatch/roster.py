@@ -13,8 +13,11 @@ import msgspec
 
 from callout_dispatch.engineer_terms import ONLINE_MINUTES, SHIFT_HOURS_MAX
 from callout_dispatch.pick_roster import Roster
-from callout_dispatch.pick_terms import Busy, Candidate, Interval
+from callout_dispatch.pick_terms import Break, Busy, Candidate, Interval, Shift
+from callout_dispatch.places.speeds import travel_model
+from callout_dispatch.policy import STANDARD, Policy
 from callout_geo.points import Point
+from callout_geo.travel import Travel
 from callout_store.work import Work
 
 POSITION_MINUTES: Final = 60
@@ -32,6 +35,14 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     end: datetime
     load_start: datetime
     load_end: datetime
+
+
+class _Engaged(msgspec.Struct, frozen=True):
+    """A visit of the window's days. `busy` is what of it still takes time, None where nothing does."""
+
+    start: datetime
+    end: datetime
+    busy: Busy | None
 
 
 async def window_from(work: Work, start: datetime, hours: float) -> Window:
@@ -61,36 +72,96 @@ async def load_roster(
     engineer_ids: Collection[UUID] | None = None,
     parts: Collection[str] = (),
     without_visit: UUID | None = None,
+    without_visits: Collection[UUID] = (),
+    travel: Travel | None = None,
+    policy: Policy = STANDARD,
 ) -> Roster:
-    """All active engineers (or those named) with what they have to do in the window.
+    """All active engineers (or those named) with what they have to do in the window, alone or in a crew.
 
-    `parts` are codes; only their van stock is read. `without_visit` is the visit that is about to move.
+    `parts` are codes; only their van stock is read. `without_visit` is the visit that is about to move,
+    `without_visits` are others that may. `travel` None: as the organisation's own people were found to drive; what the
+    policy assumes of unknown ways holds for standing visits too. A fixed number of statements.
     """
     only = None if engineer_ids is None else sorted(engineer_ids)
+    if travel is None:
+        travel = await travel_model(work)
     engineers = await _engineers(work, window, only)
     skills = await _skills(work, only)
-    shifts = await _stretches(work, "shift", window, only)
-    absences = await _stretches(work, "absence", window, only)
-    busy, load = await _visits(work, window, only, without_visit)
+    also = await _territories(work, only)
+    shifts = await _shifts(work, window, only)
+    breaks = await _breaks(work, window, only)
+    absences = await _absences(work, window, only)
+    without = [*without_visits, *([] if without_visit is None else [without_visit])]
+    engaged = await _visits(work, window, only, without)
     stock = await _stock(work, parts, only) if parts else {}
     nothing: Mapping[str, int] = {}
-    return Roster(
-        Candidate(
-            id=str(id_),
-            name=row["name"],
-            position=Point(row["lat"], row["lng"]),
-            skills=skills.get(id_, nothing),
-            shifts=shifts.get(id_, ()),
-            absences=absences.get(id_, ()),
-            busy=tuple(busy.get(id_, ())),
-            load_minutes=load.get(id_, 0.0),
-            territory_id=row["territory_id"],
-            online=row["online"],
-            van_stock=stock.get(id_, nothing),
+    nobody: frozenset[str] = frozenset()
+    candidates: list[Candidate] = []
+    for row in engineers:
+        id_ = row["id"]
+        visits = engaged.get(id_, ())
+        today = [one for one in visits if window.load_start <= one.start < window.load_end]
+        home = Point(row["home_lat"], row["home_lng"])
+        live = _point(row["live_lat"], row["live_lng"])
+        own_end = _point(row["end_lat"], row["end_lng"]) or home
+        candidates.append(
+            Candidate(
+                id=str(id_),
+                name=row["name"],
+                position=live or home,
+                skills=skills.get(id_, nothing),
+                shifts=tuple(
+                    _shift(shift, window, live, home, own_end, breaks, visits)
+                    for shift in shifts.get(id_, ())
+                ),
+                absences=absences.get(id_, ()),
+                busy=tuple(one.busy for one in visits if one.busy is not None),
+                load_minutes=sum((one.end - one.start).total_seconds() for one in today) / 60.0,
+                visits=len(today),
+                territory_id=row["territory_id"],
+                territory_name=row["territory_name"] or "",
+                territories=also.get(id_, nobody),
+                online=row["online"],
+                van_stock=stock.get(id_, nothing),
+                travel_minutes_max=row["travel_minutes_max"],
+                work_minutes_max=row["work_minutes_max"],
+                visits_max=row["visits_max"],
+            )
         )
-        for row in engineers
-        if (id_ := row["id"]) is not None
+    return Roster(candidates, travel, policy.travel_minutes_unknown)
+
+
+def _shift(
+    row: tuple[Any, ...],
+    window: Window,
+    live: Point | None,
+    home: Point,
+    own_end: Point,
+    breaks: Mapping[UUID, list[Break]],
+    visits: Sequence[_Engaged],
+) -> Shift:
+    """A shift within the window. Who has begun it starts from where they are; later ones start where they begin."""
+    id_, start, end, start_lat, start_lng, end_lat, end_lng, day = row
+    begins = _point(start_lat, start_lng) or home
+    opens = max(start, window.start)
+    done = [
+        one for one in visits if start <= one.start < end and (one.busy is None or one.busy.start < opens)
+    ]
+    return Shift(
+        opens,
+        min(end, window.end),
+        start_place=live or begins if start <= window.start else begins,
+        # Where the window cuts a shift off, nobody goes home.
+        end_place=None if end > window.end else _point(end_lat, end_lng) or own_end,
+        breaks=tuple(breaks.get(id_, ())),
+        done_minutes=sum((one.end - one.start).total_seconds() for one in done) / 60.0,
+        done_visits=len(done),
+        day=day,
     )
+
+
+def _point(lat: float | None, lng: float | None) -> Point | None:
+    return None if lat is None or lng is None else Point(lat, lng)
 
 
 def _of(alias: str, only: Sequence[UUID] | None, place: int, column: str = "engineer_id") -> str:
@@ -98,23 +169,29 @@ def _of(alias: str, only: Sequence[UUID] | None, place: int, column: str = "engi
     return "" if only is None else f" and {alias}.{column} = any(${place}::uuid[])"
 
 
+def _ids(only: Sequence[UUID] | None) -> list[Sequence[UUID]]:
+    return [] if only is None else [only]
+
+
 async def _engineers(work: Work, window: Window, only: Sequence[UUID] | None) -> Sequence[Any]:
     fresh = window.start - timedelta(minutes=POSITION_MINUTES)
     return await work.fetch(
         f"""
-        select e.id, e.name, e.territory_id::text as territory_id,
-               case when e.last_position_at >= $1 then e.last_lat else e.home_lat end as lat,
-               case when e.last_position_at >= $1 then e.last_lng else e.home_lng end as lng,
+        select e.id, e.name, e.territory_id::text as territory_id, t.name as territory_name, e.home_lat, e.home_lng,
+               case when e.last_position_at >= $1 then e.last_lat end as live_lat,
+               case when e.last_position_at >= $1 then e.last_lng end as live_lng,
+               e.end_lat, e.end_lng, e.travel_minutes_max, e.work_minutes_max, e.visits_max,
                coalesce(e.last_seen_at >= $2, false) and e.id not in (
                    select a.engineer_id from absence a
                    where a.org_id = callout_org() and a.ends_at > $3 and a.starts_at <= $3
                ) as online
-        from engineer e where e.org_id = callout_org() and e.active{_of("e", only, 4, "id")}
+        from engineer e left join territory t on t.org_id = e.org_id and t.id = e.territory_id
+        where e.org_id = callout_org() and e.active{_of("e", only, 4, "id")}
         """,
         fresh,
         work.now - timedelta(minutes=ONLINE_MINUTES),
         work.now,
-        *([] if only is None else [only]),
+        *_ids(only),
     )
 
 
@@ -124,28 +201,80 @@ async def _skills(work: Work, only: Sequence[UUID] | None) -> dict[UUID, Mapping
         select s.engineer_id, array_agg(s.skill) as skills, array_agg(s.level) as levels
         from engineer_skill s where s.org_id = callout_org(){_of("s", only, 1)} group by s.engineer_id
         """,
-        *([] if only is None else [only]),
+        *_ids(only),
     )
     return {row["engineer_id"]: dict(zip(row["skills"], row["levels"], strict=True)) for row in rows}
 
 
-async def _stretches(
-    work: Work, table: str, window: Window, only: Sequence[UUID] | None
-) -> dict[UUID, tuple[Interval, ...]]:
-    # A shift is at most a day long, so its start finds it; an absence may be long, so its end does. Either way old
-    # rows are not read.
-    found = "t.starts_at >= $3 and t.starts_at < $2 and t.ends_at > $1" if table == "shift" else (
-        "t.ends_at > $1 and t.starts_at < $2 and $3::timestamptz is not null"
-    )  # fmt: skip
+async def _territories(work: Work, only: Sequence[UUID] | None) -> dict[UUID, frozenset[str]]:
     rows = await work.fetch(
         f"""
-        select t.engineer_id, array_agg(greatest(t.starts_at, $1)) as starts, array_agg(least(t.ends_at, $2)) as ends
-        from {table} t where t.org_id = callout_org() and {found}{_of("t", only, 4)} group by t.engineer_id
+        select t.engineer_id, array_agg(t.territory_id::text) as territories
+        from engineer_territory t where t.org_id = callout_org(){_of("t", only, 1)} group by t.engineer_id
+        """,
+        *_ids(only),
+    )
+    return {row["engineer_id"]: frozenset(row["territories"]) for row in rows}
+
+
+async def _shifts(
+    work: Work, window: Window, only: Sequence[UUID] | None
+) -> dict[UUID, list[tuple[Any, ...]]]:
+    # A shift is at most a day long, so its start finds it. Its day is the local one on which it begins.
+    rows = await work.fetch(
+        f"""
+        select t.engineer_id, t.id, t.starts_at, t.ends_at, t.start_lat, t.start_lng, t.end_lat, t.end_lng,
+               (t.starts_at at time zone o.time_zone)::date - date '2000-01-01' as day
+        from shift t join organisation o on o.id = callout_org()
+        where t.org_id = callout_org() and t.starts_at >= $3 and t.starts_at < $2 and t.ends_at > $1{_of("t", only, 4)}
+        order by t.starts_at, t.id
         """,
         window.start,
         window.end,
         window.start - timedelta(hours=SHIFT_HOURS_MAX),
-        *([] if only is None else [only]),
+        *_ids(only),
+    )
+    found: dict[UUID, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        engineer_id, *rest = row.values()
+        found.setdefault(engineer_id, []).append(tuple(rest))
+    return found
+
+
+async def _breaks(work: Work, window: Window, only: Sequence[UUID] | None) -> dict[UUID, list[Break]]:
+    """Breaks by shift, as far as they can still be taken in the window."""
+    rows = await work.fetch(
+        f"""
+        select b.shift_id, greatest(b.earliest, $1) as earliest, b.latest, b.minutes
+        from shift_break b
+        where b.org_id = callout_org() and b.earliest >= $2 and b.earliest < $3
+              and b.latest >= greatest(b.earliest, $1) + make_interval(mins => b.minutes){_of("b", only, 4)}
+        order by b.earliest, b.id
+        """,
+        window.start,
+        window.start - timedelta(hours=SHIFT_HOURS_MAX),
+        window.end,
+        *_ids(only),
+    )
+    found: dict[UUID, list[Break]] = {}
+    for row in rows:
+        found.setdefault(row["shift_id"], []).append(Break(row["earliest"], row["latest"], row["minutes"]))
+    return found
+
+
+async def _absences(
+    work: Work, window: Window, only: Sequence[UUID] | None
+) -> dict[UUID, tuple[Interval, ...]]:
+    # An absence may be long, so its end finds it: old rows are not read.
+    rows = await work.fetch(
+        f"""
+        select t.engineer_id, array_agg(greatest(t.starts_at, $1)) as starts, array_agg(least(t.ends_at, $2)) as ends
+        from absence t
+        where t.org_id = callout_org() and t.ends_at > $1 and t.starts_at < $2{_of("t", only, 3)} group by t.engineer_id
+        """,
+        window.start,
+        window.end,
+        *_ids(only),
     )
     return {
         row["engineer_id"]: tuple(map(Interval, row["starts"], row["ends"]))
@@ -154,38 +283,50 @@ async def _stretches(
 
 
 async def _visits(
-    work: Work, window: Window, only: Sequence[UUID] | None, without: UUID | None
-) -> tuple[dict[UUID, list[Busy]], dict[UUID, float]]:
-    """What is still to do in the window, and the minutes of work of the load's day, by engineer."""
+    work: Work, window: Window, only: Sequence[UUID] | None, without: Sequence[UUID]
+) -> dict[UUID, list[_Engaged]]:
+    """Visits of the window and the load's day by engineer, those that somebody leads and those of a crew."""
+    stands = """
+        v.org_id = callout_org() and v.scheduled_start >= $1 and v.scheduled_start < $2 and v.plan <> 'canceled'
+        and v.id <> all($3::uuid[])
+    """
+    columns = "v.id, v.state, v.ended_at is null as live, v.scheduled_start, v.scheduled_end, v.order_id"
     rows = await work.fetch(
         f"""
-        select v.engineer_id, v.state, v.ended_at is null as live, v.scheduled_start, v.scheduled_end, s.lat, s.lng
-        from visit v
-        join work_order o on o.org_id = v.org_id and o.id = v.order_id
+        with given as (
+            select v.engineer_id, {columns} from visit v
+            where {stands} and v.engineer_id is not null{_of("v", only, 4)}
+            union all
+            select c.engineer_id, {columns} from visit_crew c join visit v on v.org_id = c.org_id and v.id = c.visit_id
+            where {stands}{_of("c", only, 4)}
+        )
+        select g.engineer_id, g.state, g.live, g.scheduled_start, g.scheduled_end, s.lat, s.lng
+        from given g
+        join work_order o on o.org_id = callout_org() and o.id = g.order_id
         join site s on s.org_id = o.org_id and s.id = o.site_id
-        where v.org_id = callout_org() and v.scheduled_start >= $1 and v.scheduled_start < $2
-              and v.engineer_id is not null and v.plan <> 'canceled' and v.id is distinct from $3{_of("v", only, 4)}
+        order by g.scheduled_start, g.id
         """,
-        min(window.start - timedelta(hours=VISIT_HOURS_MAX), window.load_start),
+        min(
+            window.start - timedelta(hours=VISIT_HOURS_MAX + SHIFT_HOURS_MAX),
+            window.load_start,
+        ),
         max(window.end, window.load_end),
         without,
-        *([] if only is None else [only]),
+        *_ids(only),
     )
-    busy: dict[UUID, list[Busy]] = {}
-    load: dict[UUID, float] = {}
+    found: dict[UUID, list[_Engaged]] = {}
     overrun = work.now + timedelta(minutes=OVERRUN_MINUTES)
     for row in rows:
-        engineer_id, start, end = row["engineer_id"], row["scheduled_start"], row["scheduled_end"]
-        if window.load_start <= start < window.load_end:
-            load[engineer_id] = load.get(engineer_id, 0.0) + (end - start).total_seconds() / 60.0
-        if not row["live"]:
-            continue
-        if row["state"] in ("travelling", "in_progress"):
-            start, end = min(start, work.now), max(end, overrun)
-        if end > window.start and start < window.end:
-            point = None if row["lat"] is None else Point(row["lat"], row["lng"])
-            busy.setdefault(engineer_id, []).append(Busy(start, end, point))
-    return busy, load
+        start, end = row["scheduled_start"], row["scheduled_end"]
+        busy: Busy | None = None
+        if row["live"]:
+            now, until = start, end
+            if row["state"] in ("travelling", "in_progress"):
+                now, until = min(start, work.now), max(end, overrun)
+            if until > window.start and now < window.end:
+                busy = Busy(now, until, _point(row["lat"], row["lng"]))
+        found.setdefault(row["engineer_id"], []).append(_Engaged(start, end, busy))
+    return found
 
 
 async def _stock(
@@ -198,7 +339,7 @@ async def _stock(
         where p.org_id = callout_org() and p.code = any($1){_of("l", only, 2, "holder_id")}
         """,
         sorted(parts),
-        *([] if only is None else [only]),
+        *_ids(only),
     )
     stock: dict[UUID, dict[str, int]] = {}
     for row in rows:

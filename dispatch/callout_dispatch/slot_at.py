@@ -3,26 +3,24 @@
 The pick looks for the earliest slot; a dispatcher who names a time asks about that time.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import msgspec
 import numpy as np
 
-from callout_dispatch.pick import pick
+from callout_dispatch.pick_reasons import full, moment_reasons
 from callout_dispatch.pick_roster import Roster
-from callout_dispatch.pick_terms import MINUTE_US, STANDARD, Need, PickPolicy, Reason, ReasonCode, to_us
-from callout_geo.distance import Floats, haversine_m, travel_minutes, unit_vectors, vector_distance_m
+from callout_dispatch.pick_rules import judge, stock_of
+from callout_dispatch.pick_slots import EVERYBODY, Legs, search, terms_of
+from callout_dispatch.pick_tables import minute_of
+from callout_dispatch.pick_terms import Need, Reason, ReasonCode, to_us
+from callout_dispatch.policy import STANDARD, Policy
+from callout_geo.distance import haversine_m
 from callout_geo.points import Point
+from callout_geo.travel import STANDARD_TRAVEL, Travel
 
-_OF_TIME = frozenset(
-    {
-        ReasonCode.NO_SHIFT,
-        ReasonCode.ABSENT,
-        ReasonCode.TOO_FAR,
-        ReasonCode.SHIFT_FULL,
-        ReasonCode.OVERDUE_SLOT,
-    }
-)
+_OF_TIME = frozenset({ReasonCode.NO_SHIFT, ReasonCode.ABSENT})
 
 
 class SlotAt(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +32,9 @@ class SlotAt(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...] = ()
 
 
-def slot_at(need: Need, roster: Roster, start: datetime, policy: PickPolicy = STANDARD) -> SlotAt:
+def slot_at(
+    need: Need, roster: Roster, start: datetime, policy: Policy = STANDARD, travel: Travel | None = None
+) -> SlotAt:
     """Judge the slot that begins at `start` for the one engineer of `roster`.
 
     The way there must fit between the need's earliest moment, or what the engineer does before, and `start`; the way
@@ -42,55 +42,45 @@ def slot_at(need: Need, roster: Roster, start: datetime, policy: PickPolicy = ST
     """
     if len(roster) != 1:
         raise ValueError("a slot is judged for one engineer")
-    candidate = roster.candidates[0]
+    travel = travel or roster.travel
+    tables, candidate = roster.tables, roster.candidates[0]
     end = start + timedelta(minutes=need.duration_minutes)
-    out = pick(need, roster, policy).out
-    reasons = [reason for one in out for reason in one.reasons if reason.code not in _OF_TIME]
+    broken = judge(need, roster, policy, stock_of(need, roster)).broken
+    reasons = [one.reason(0) for one in broken if one.code not in _OF_TIME and one.who()[0]]
 
-    start_us, end_us, earliest_us = to_us(start), to_us(end), to_us(need.earliest)
-    ends, starts = roster.gap_end_us[0], roster.gap_start_us[0]
-    around = np.flatnonzero((starts <= start_us) & (start_us < ends))
-    if not len(around):
-        way = leg_minutes(candidate.position, need.point, policy)
-        if not any(shift.start <= start < shift.end for shift in candidate.shifts):
-            reasons.append(Reason(ReasonCode.NO_SHIFT))
-        elif any(absence.start <= start < absence.end for absence in candidate.absences):
-            reasons.append(Reason(ReasonCode.ABSENT))
+    at = minute_of(to_us(start))
+    legs = Legs(need.point, travel, policy.travel_minutes_unknown)
+    terms = replace(terms_of(need, roster, policy), at=at, whole=False)
+    slots = search(tables, legs, terms, EVERYBODY)
+    if slots.start[0] < np.inf:
+        way = float(slots.travel[0])
+    else:
+        inside = [n for n in range(len(tables.start)) if tables.start[n, 0] <= at < tables.end[n, 0]]
+        if inside:
+            way = float(legs.minutes(tables.origin[inside[0]], EVERYBODY, at)[0])
+            way = policy.travel_minutes_unknown if np.isnan(way) else way
+            reasons.extend(moment_reasons(need, tables, legs, terms, inside[0], at, way))
         else:
-            reasons.append(_full(need, way, 0))
-        return SlotAt(start=start, end=end, travel_minutes=round(way, 2), reasons=tuple(reasons))
-
-    column = int(around[0])
-    way = _vector_leg(roster.gap_origin[0, column], need.point, policy)
-    onward = (
-        _vector_leg(roster.gap_next[0, column], need.point, policy) if roster.gap_followed[0, column] else 0.0
-    )
-    free_from_us = max(int(starts[column]), earliest_us)
-    set_out_us = start_us - int(np.ceil(way * MINUTE_US))
-    on_way_us = end_us + int(np.ceil(onward * MINUTE_US))
-    if way > policy.travel_minutes_max:
-        figures = {"travel_minutes": round(way, 1), "travel_minutes_max": policy.travel_minutes_max}
-        reasons.append(Reason(ReasonCode.TOO_FAR, figures))
-    if set_out_us < free_from_us or on_way_us > int(ends[column]):
-        # What is free around that very time, which is what the engineer lacks.
-        free = min(int(ends[column]), on_way_us) - max(free_from_us, set_out_us)
-        reasons.append(_full(need, way + onward, max(free, 0) // MINUTE_US))
+            way = leg_minutes(candidate.position, need.point, policy, travel, start)
+            reasons.extend(moment_reasons(need, tables, legs, terms, None, at, way))
+            if not any(shift.start <= start < shift.end for shift in candidate.shifts):
+                reasons.append(Reason(ReasonCode.NO_SHIFT))
+            elif any(absence.start <= start < absence.end for absence in candidate.absences):
+                reasons.append(Reason(ReasonCode.ABSENT))
+            else:
+                reasons.append(full(need, way, 0))
     return SlotAt(start=start, end=end, travel_minutes=round(way, 2), reasons=tuple(reasons))
 
 
-def leg_minutes(origin: Point | None, target: Point | None, policy: PickPolicy = STANDARD) -> float:
-    """Minutes on the road; what the policy assumes where an end is unknown."""
+def leg_minutes(
+    origin: Point | None,
+    target: Point | None,
+    policy: Policy = STANDARD,
+    travel: Travel = STANDARD_TRAVEL,
+    at: datetime | None = None,
+) -> float:
+    """Minutes on the road; what the policy assumes where an end is unknown. `at`: in that hour of the week."""
     if origin is None or target is None:
         return policy.travel_minutes_unknown
-    return travel_minutes(haversine_m(origin, target))
-
-
-def _vector_leg(place: Floats, target: Point | None, policy: PickPolicy) -> float:
-    if target is None or bool(np.isnan(place).any()):
-        return policy.travel_minutes_unknown
-    return float(travel_minutes(float(vector_distance_m(place, unit_vectors(target.lat, target.lng)))))
-
-
-def _full(need: Need, way_minutes: float, free_minutes: int) -> Reason:
-    needed = round(need.duration_minutes + way_minutes)
-    return Reason(ReasonCode.SHIFT_FULL, {"needed_minutes": needed, "free_minutes": int(free_minutes)})
+    hour = None if at is None else int(travel.hour_of_week(to_us(at)))
+    return travel.minutes(haversine_m(origin, target), hour)

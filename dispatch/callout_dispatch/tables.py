@@ -198,6 +198,7 @@ class DispatchSetting(Table, tablename="dispatch_setting"):
     org_id = UUID(primary_key=True, default=None)
     policy_version = Integer(null=True, default=None)
     position_days = Integer(default=None)
+    position_margin_minutes = Integer(default=None)
     travel_provider = Text(default=None)
 
 
@@ -243,17 +244,21 @@ class Depot(Table, tablename="depot"):
 class PlanRun(Table, tablename="plan_run"):
     org_id = UUID(default=None)
     id = UUID(primary_key=True, default=None)
+    kind = Text(default=None)
     state = Text(default=None)
     starts_at = Timestamptz(default=None)
     ends_at = Timestamptz(default=None)
     territory_id = UUID(null=True, default=None)
     policy_version = Integer(default=None)
+    other_policy_version = Integer(null=True, default=None)
     planner = Text(default=None)
     seconds_max = DoublePrecision(default=None)
     seed = BigInt(default=None)
     progress = DoublePrecision(default=None)
     stage = Text(default=None)
     cancel_asked = Boolean(default=False)
+    runner = UUID(null=True, default=None)
+    attempts = Integer(default=None)
     figures = JSONB(default=None)
     problem = Bytea(null=True, default=None)
     fault = Text(null=True, default=None)
@@ -262,6 +267,7 @@ class PlanRun(Table, tablename="plan_run"):
     started_at = Timestamptz(null=True, default=None)
     alive_at = Timestamptz(null=True, default=None)
     finished_at = Timestamptz(null=True, default=None)
+    expires_at = Timestamptz(null=True, default=None)
     settled_at = Timestamptz(null=True, default=None)
     settled_by = UUID(null=True, default=None)
     revision = Integer(default=None)
@@ -356,7 +362,6 @@ class TravelObservation(Table, tablename="travel_observation"):
     departed_at = Timestamptz(default=None)
     arrived_at = Timestamptz(default=None)
     straight_metres = DoublePrecision(default=None)
-    hour_of_week = Integer(default=None)
 
 
 class PositionFix(Table, tablename="position_fix"):
@@ -380,6 +385,11 @@ class GeocodeCache(Table, tablename="geocode_cache"):
     answers = JSONB(default=None)
     fetched_at = Timestamptz(default=None)
     expires_at = Timestamptz(default=None)
+
+
+class GeocodeTurn(Table, tablename="geocode_turn"):
+    provider = Text(primary_key=True)
+    next_at = Timestamptz(default=None)
 
 
 class LegCache(Table, tablename="leg_cache"):
@@ -422,5 +432,6 @@ TABLES: tuple[type[Table], ...] = (
     TravelObservation,
     PositionFix,
     GeocodeCache,
+    GeocodeTurn,
     LegCache,
 )

@@ -41,6 +41,7 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "en": "the visit is with this engineer already; move it to change its time",
         "zh": "该任务已由此工程师负责,如需改期请使用改期操作",
     },
+    "nothing_moves": {"en": "the visit is there already", "zh": "任务已在该位置"},
     "leads_already": {
         "en": "this engineer leads the visit; a crew is whoever else works on it",
         "zh": "该工程师是此任务的负责人,协作人员应为其他工程师",
@@ -56,9 +57,27 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "en": "a visit whose engineer has not set out; reassign it instead",
         "zh": "工程师尚未出发的任务,否则请改派",
     },
+    "needs_unheld": {
+        "en": "an override with a reason, because a dispatcher holds it where it is",
+        "zh": "该任务已被调度员锁定,须强制并说明原因",
+    },
     "needs_open": {"en": "an order that is neither closed nor canceled", "zh": "未关闭且未取消的工单"},
     "needs_scheduled": {"en": "a visit that is only scheduled", "zh": "仅排程、尚未派工的任务"},
+    "hold_unknown": {
+        "en": "'{value}' is no hold; a visit is held to its 'engineer' or its 'time', or not at all",
+        "zh": "“{value}”不是有效的锁定方式,只能锁定“engineer”(工程师)或“time”(时间),或不锁定",
+    },
+    "needs_p0": {"en": "an order of priority P0", "zh": "P0 优先级的工单"},
+    "needs_offer": {
+        "en": "a visit that is offered to its engineer and not answered yet",
+        "zh": "已派给工程师且尚未答复的红色通道任务",
+    },
+    "same_policy": {
+        "en": "it is the same policy; name two versions to compare",
+        "zh": "两个策略版本相同,请指定两个不同的版本进行比较",
+    },
     "dispatch": {"en": "dispatching", "zh": "派工"},
+    "locale": {"en": "the language is en or zh", "zh": "语言应为 en 或 zh"},
     "missing": {"en": "a coordinate is missing", "zh": "缺少坐标"},
     "not_a_number": {"en": "a coordinate is no number", "zh": "坐标不是数字"},
     "not_finite": {"en": "a coordinate is not finite", "zh": "坐标不是有限数值"},

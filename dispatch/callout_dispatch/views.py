@@ -33,6 +33,7 @@ class VisitView(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     created_at: datetime
     engineer_note: str
+    hold: str | None
     revision: int
 
 

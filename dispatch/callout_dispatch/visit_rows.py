@@ -18,14 +18,17 @@ from callout_store import journal
 from callout_store.ids import new_id
 from callout_store.work import Work
 
-Method = Literal["pick", "day", "hand"]
+Method = Literal["pick", "day", "hand", "red", "plan"]
 
 CANDIDATES_MAX: Final = 2_000
 """Engineers whose reasons are stored with one decision; the counts of all are stored in any case."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """A decision for the record; without `visit_id` nobody was found. `result` is JSON."""
+    """A decision for the record; without `visit_id` nobody was found. `result` is JSON.
+
+    `input` is what `pick_record.encode` made of what was asked, so that it can be asked again.
+    """
 
     order_id: UUID
     visit_id: UUID | None
@@ -34,10 +37,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     policy_version: str
     result: Mapping[str, Any]
     reason: str = ""
+    input: bytes | None = None
 
 
 class NewVisit(msgspec.Struct, frozen=True, kw_only=True):
-    """A visit to be made. `told` visits are dispatched, the others only scheduled."""
+    """A visit to be made. `told` visits are dispatched, the others only scheduled. `crew` go along with the engineer."""
 
     order_id: UUID
     engineer_id: UUID
@@ -46,6 +50,8 @@ class NewVisit(msgspec.Struct, frozen=True, kw_only=True):
     travel_minutes: float
     method: Method
     told: bool = True
+    crew: tuple[UUID, ...] = ()
+    leg_provider: str = "estimate"
     id: UUID = msgspec.field(default_factory=new_id)
 
 
@@ -81,7 +87,7 @@ async def lock_all_calendars(work: Work) -> None:
 async def insert_visits(work: Work, visits: Sequence[NewVisit]) -> None:
     """Make visits, give them to their engineers, journal them, and bring their orders up to them.
 
-    The caller holds the engineers' calendars and the orders' rows.
+    The caller holds the engineers' calendars, those of crews too, and the orders' rows.
     """
     if not visits:
         return
@@ -89,13 +95,14 @@ async def insert_visits(work: Work, visits: Sequence[NewVisit]) -> None:
     await work.execute(
         """
         insert into visit (id, order_id, number, plan, state, engineer_id, scheduled_start, scheduled_end,
-                           travel_minutes, assigned_at, created_at)
+                           travel_minutes, leg_provider, assigned_at, created_at)
         select t.id, t.order_id,
                (select coalesce(max(v.number), 0) + 1 from visit v
                 where v.org_id = callout_org() and v.order_id = t.order_id),
-               t.plan, t.plan, t.engineer_id, t.starts, t.ends, t.travel, $8, $8
-        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::float8[])
-            as t(id, order_id, plan, engineer_id, starts, ends, travel)
+               t.plan, t.plan, t.engineer_id, t.starts, t.ends, t.travel, t.provider, $9, $9
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::timestamptz[], $6::timestamptz[], $7::float8[],
+                    $8::text[])
+            as t(id, order_id, plan, engineer_id, starts, ends, travel, provider)
         """,
         [visit.id for visit in visits],
         [visit.order_id for visit in visits],
@@ -104,8 +111,21 @@ async def insert_visits(work: Work, visits: Sequence[NewVisit]) -> None:
         [visit.start for visit in visits],
         [visit.end for visit in visits],
         [visit.travel_minutes for visit in visits],
+        [visit.leg_provider for visit in visits],
         work.now,
     )
+    crews = [(visit.id, member) for visit in visits for member in visit.crew]
+    if crews:
+        await work.execute(
+            """
+            insert into visit_crew (visit_id, engineer_id, added_at, added_by)
+            select v, e, $3, $4 from unnest($1::uuid[], $2::uuid[]) as t(v, e)
+            """,
+            [visit_id for visit_id, _ in crews],
+            [member for _, member in crews],
+            work.now,
+            work.actor.user_id,
+        )
     await open_assignments(work, [(visit.id, visit.engineer_id) for visit in visits])
     await journal.write_many(
         work,
@@ -118,6 +138,7 @@ async def insert_visits(work: Work, visits: Sequence[NewVisit]) -> None:
                 start=visit.start,
                 end=visit.end,
                 method=visit.method,
+                **({"crew": list(visit.crew)} if visit.crew else {}),
             )
             for visit in visits
         ],
@@ -161,10 +182,11 @@ async def insert_decisions(work: Work, decisions: Sequence[Decision]) -> None:
     await work.execute(
         """
         insert into dispatch_decision
-            (id, order_id, visit_id, at, method, policy_version, engineer_id, actor_id, reason, result)
-        select i, o, v, $9, m, p, e, $10, r, j::jsonb
-        from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[])
-            as t(i, o, v, m, p, e, r, j)
+            (id, order_id, visit_id, at, method, policy_version, engineer_id, actor_id, reason, result, input)
+        select i, o, v, $10, m, p, e, $11, r, j::jsonb, b
+        from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::text[], $8::text[],
+                    $9::bytea[])
+            as t(i, o, v, m, p, e, r, j, b)
         """,
         [new_id() for _ in decisions],
         [decision.order_id for decision in decisions],
@@ -174,6 +196,7 @@ async def insert_decisions(work: Work, decisions: Sequence[Decision]) -> None:
         [decision.engineer_id for decision in decisions],
         [decision.reason for decision in decisions],
         [msgspec.json.encode(decision.result).decode() for decision in decisions],
+        [decision.input or None for decision in decisions],
         work.now,
         work.actor.user_id,
     )

@@ -35,6 +35,7 @@ class EventKind(StrEnum):
     """The on-site events a phone may send."""
 
     ACCEPTED = "accepted"
+    DECLINED = "declined"
     TRAVELLING = "travelling"
     ARRIVED = "arrived"
     DIAGNOSED = "diagnosed"
@@ -63,8 +64,9 @@ ON_SITE: Final = frozenset(
     }
 )
 
-#: Events that tell of work without moving it: they can be made anywhere and at any time.
-SAYS_NOTHING: Final = frozenset({EventKind.NOTE, EventKind.PHOTO, EventKind.FORM_FILLED})
+#: Events that tell of work without moving it: they can be made anywhere and at any time. A decline is among them: what
+#: follows from it is dispatch's decision (`answers.py`), which stands in `base` and not in what events say.
+SAYS_NOTHING: Final = frozenset({EventKind.NOTE, EventKind.PHOTO, EventKind.FORM_FILLED, EventKind.DECLINED})
 
 #: How far along a state is. The two outcomes are equally far: which of them holds is decided by time, not by
 #: rank.

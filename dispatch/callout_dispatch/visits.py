@@ -163,6 +163,7 @@ async def record(
             at=event.corrected_at,
             previous=fix,
             radius_m=float(visit.geofence_radius_m),
+            received_at=event.received_at,
         )
         if verdict.trusted and point is not None:
             fix = Fix(point, event.corrected_at)

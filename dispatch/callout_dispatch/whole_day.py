@@ -10,9 +10,12 @@ from uuid import UUID
 
 import msgspec
 
+from callout_dispatch import policies
 from callout_dispatch.day import Assignment, DayNeed, decide
 from callout_dispatch.needs import lock_waiting
-from callout_dispatch.pick_terms import STANDARD, PickPolicy, PickResult
+from callout_dispatch.pick_record import CANDIDATES_MAX as KEPT_MAX
+from callout_dispatch.pick_terms import PickResult
+from callout_dispatch.policy import Policy
 from callout_dispatch.roster import Window, load_roster
 from callout_dispatch.texts import FieldRefused
 from callout_dispatch.visit_rows import (
@@ -33,6 +36,8 @@ DAY_HOURS_MAX: Final = 48
 RECORDED_MAX: Final = 100_000
 """Candidates with reasons stored for a whole day: a large day stores fewer of them with each decision."""
 RECORDED_MIN: Final = 20
+KEPT_DAY_MAX: Final = 20_000
+"""Candidates kept for replay with all decisions of a day together."""
 
 
 class DayAssigned(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +75,7 @@ async def dispatch_day(
     order_ids: Collection[UUID] | None = None,
     *,
     told: bool = True,
-    policy: PickPolicy = STANDARD,
+    policy: Policy | None = None,
 ) -> DayResult:
     """Dispatch waiting orders (the most urgent `limit`, or those of `order_ids` that wait) within [day_start, day_end).
 
@@ -82,20 +87,22 @@ async def dispatch_day(
         if order_ids is not None and given == 0:
             return DayResult(considered=0, assigned=[], unassigned=[])
         raise LimitExceeded(what="orders", limit=ORDERS_MAX, given=given)
+    policy = policy or await policies.active(work)
     await lock_all_calendars(work)
     waiting = {str(order.id): order for order in await lock_waiting(work, order_ids, given)}
     if not waiting:
         return DayResult(considered=0, assigned=[], unassigned=[])
     window = Window(start=start, end=end, load_start=day_start, load_end=day_end)
     parts = {code for order in waiting.values() for code in order.parts}
-    roster = await load_roster(work, window, parts=parts)
+    roster = await load_roster(work, window, parts=parts, policy=policy)
+    kept = min(KEPT_MAX, max(RECORDED_MIN, KEPT_DAY_MAX // len(waiting)))
     recorded = min(CANDIDATES_MAX, max(RECORDED_MIN, RECORDED_MAX // len(waiting)))
 
     visits: list[NewVisit] = []
     decisions: list[Decision] = []
     unassigned: list[DayUnassigned] = []
-    needs = [DayNeed(id_, order.need(start)) for id_, order in waiting.items()]
-    for decided in decide(needs, roster, policy):
+    needs = [DayNeed(id_, order.need(start, until=end)) for id_, order in waiting.items()]
+    for decided in decide(needs, roster, policy, recorded=kept):
         order = waiting[decided.need_id]
         visit: NewVisit | None = None
         if isinstance(decided, Assignment):
@@ -107,6 +114,7 @@ async def dispatch_day(
                 travel_minutes=decided.chosen.travel_minutes,
                 method="day",
                 told=told,
+                crew=tuple(UUID(id_) for id_ in decided.chosen.crew),
             )
             visits.append(visit)
         else:
@@ -119,8 +127,9 @@ async def dispatch_day(
                 visit_id=visit.id if visit else None,
                 engineer_id=visit.engineer_id if visit else None,
                 method="day",
-                policy_version=policy.version,
+                policy_version=policy.label,
                 result=record_of(decided.result, recorded),
+                input=decided.input,
             )
         )
     await insert_visits(work, visits)

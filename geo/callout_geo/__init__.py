@@ -1,4 +1,4 @@
-"""Pure geometry of Callout: points, distances, travel-time estimates and the geofence's verdict.
+"""Geometry of Callout: points, distances, travel time, datums, outlines, tracks and the geofence's verdict.
 
-No tables and no I/O; every function takes values and returns values.
+No tables; every function takes values and returns values. I/O only in `routing` and `geocoding`.
 """

@@ -2,13 +2,16 @@
 
 The verdict is a note on the event, never a reason to refuse it: a phone in a cellar knows its place badly,
 and the work was done all the same. Distances are on the ellipsoid because the verdict is evidence.
+
+An event made without a network has no verdict until it arrives: the phone shows it as unvalidated. Its verdict is given then,
+by the fix of when it was made, and carries the flag `offline`, as nobody could have looked while it happened.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from callout_geo.distance import ellipsoid_m
@@ -27,7 +30,10 @@ SPEED_MAX_M_PER_S: Final = 100.0
 DEGREE_MAX_M: Final = 111_700.0
 
 Kind = Literal["inside", "outside", "unverified", "no_position", "no_site"]
-Flag = Literal["mock", "impossible_speed", "no_accuracy"]
+Flag = Literal["mock", "impossible_speed", "no_accuracy", "offline"]
+
+#: A phone with a network sends within seconds; a tunnel, a retry and a busy minute are not yet "offline".
+OFFLINE_AFTER: Final = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,8 @@ class Verdict:
 
     @property
     def trusted(self) -> bool:
-        """Whether this fix may serve as the previous trusted fix of the next event."""
-        return self.kind != "no_position" and not self.flags
+        """Whether this fix may serve as the previous trusted fix of the next event. Late is no reason against it."""
+        return self.kind != "no_position" and not set(self.flags) - {"offline"}
 
 
 def judge(
@@ -68,19 +74,22 @@ def judge(
     radius_m: float = RADIUS_MIN_M,
     accuracy_cap_m: float = ACCURACY_CAP_M,
     speed_max_m_per_s: float = SPEED_MAX_M_PER_S,
+    received_at: datetime | None = None,
 ) -> Verdict:
     """The verdict for one event; any value gives one, nothing raises.
 
     Inside means distance ≤ radius + min(accuracy, cap). A radius below `RADIUS_MIN_M` counts as that minimum.
     An accuracy that is missing, negative or not finite counts as unknown. `at` is the event's corrected time;
-    with `previous` it shows an impossible speed.
+    with `previous` it shows an impossible speed, with `received_at` (the server's time) whether it was made offline.
     """
     accuracy = _usable(accuracy_m)
     flags: list[Flag] = []
     if mock:
         flags.append("mock")
+    if at is not None and received_at is not None and received_at - at > OFFLINE_AFTER:
+        flags.append("offline")
     if event_point is None:
-        return Verdict("no_position", None, tuple(flags))
+        return Verdict("no_position", None, tuple(flags))  # in order of the alphabet already
     if accuracy is None:
         flags.append("no_accuracy")
     if (

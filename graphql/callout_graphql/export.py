@@ -15,6 +15,7 @@ from graphql import print_schema
 
 from callout_contracts import documents, golden, limits, rows
 from callout_contracts.commands import PAYLOADS, Answer, Command, PushEnvelope
+from callout_dispatch.policy import Policy
 from callout_graphql.operations import OPERATIONS
 from callout_graphql.schema import schema
 
@@ -40,6 +41,7 @@ def generated() -> dict[str, str]:
         files[f"json_schema/{name}.json"] = _json(
             _flush({"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(type_)})
         )
+    files["json_schema/scheduling_policy.json"] = _json(_policy_schema())
     files["json_schema/limits.json"] = _json(limits.as_dict())
     files["row_schemas/rxdb.json"] = _json(rows.rxdb_schemas())
     files["row_schemas/watermelondb.json"] = _json(rows.watermelon_tables())
@@ -56,6 +58,13 @@ def _flush(value: Any) -> Any:
             for key, one in value.items()
         }
     return [_flush(one) for one in value] if isinstance(value, list) else value
+
+
+def _policy_schema() -> Any:
+    """A policy as it is sent to be saved: its version is numbered by the house and no part of it."""
+    found = _flush({"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Policy)})
+    del found["$defs"]["Policy"]["properties"]["version"]
+    return found
 
 
 def _contracts() -> dict[str, Any]:

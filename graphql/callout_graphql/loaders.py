@@ -8,9 +8,13 @@ from uuid import UUID
 from strawberry.dataloader import DataLoader
 
 from callout_dispatch import reading as dispatch
+from callout_dispatch import red_rows
+from callout_dispatch.arrivals.reading import etas_by_visit_ids
 from callout_dispatch.crew import crew_by_visit_ids
+from callout_dispatch.places.territories import polygons_by_ids
 from callout_graphql.context import Context
 from callout_graphql.sight import visits_in_sight
+from callout_graphql.types_arrivals import Eta
 from callout_graphql.types_attachments import Attachment
 from callout_graphql.types_content import Article, Form
 from callout_graphql.types_desk import (
@@ -27,6 +31,7 @@ from callout_graphql.types_desk import (
     WorkOrder,
 )
 from callout_graphql.types_dispatch import DispatchDecision, Engineer, OnSiteEvent, Visit
+from callout_graphql.types_red import RedLane, RedOffer
 from callout_graphql.types_sync import DeviceCopy, DeviceProgress, Organisation
 from callout_orders import reading as desk
 from callout_orders.articles import articles_by_ids
@@ -74,6 +79,7 @@ class Loaders:
         self.parts: DataLoader[UUID, Part | None] = self._by(desk.parts_by_ids)
         self.visits: DataLoader[UUID, Visit | None] = self._by(dispatch.visits_by_ids)
         self.engineers: DataLoader[UUID, Engineer | None] = self._by(dispatch.engineers_by_ids)
+        self.eta_of_visit: DataLoader[UUID, Eta | None] = self._by(etas_by_visit_ids)
         self.contacts_of_customer: DataLoader[UUID, list[Contact]] = self._by(desk.contacts_by_customer_ids)
         self.assets_of_site: DataLoader[UUID, list[Asset]] = self._by(desk.assets_by_site_ids)
         self.stock_of_holder: DataLoader[UUID, list[StockLevel]] = self._by(desk.stock_by_holder_ids)
@@ -81,6 +87,7 @@ class Loaders:
             desk.external_references_by_order_ids
         )
         self.parts_of_order: DataLoader[UUID, list[OrderPart]] = self._by(parts_by_order_ids)
+        self.polygon_of_territory: DataLoader[UUID, Any] = self._by(polygons_by_ids)
         self.articles: DataLoader[UUID, Article | None] = self._by(articles_by_ids)
         self.forms: DataLoader[UUID, Form | None] = self._by(forms_by_ids)
         self.progress_of_device: DataLoader[UUID, DeviceProgress | None] = self._by(progress_by_device_ids)
@@ -95,6 +102,8 @@ class Loaders:
         self.decisions_of_order: DataLoader[UUID, list[DispatchDecision]] = self._by(
             dispatch.decisions_by_order_ids
         )
+        self.red_lane_of_order: DataLoader[UUID, RedLane | None] = self._by(red_rows.lanes_by_order_ids)
+        self.offers_of_lane: DataLoader[UUID, list[RedOffer]] = self._by(red_rows.offers_by_lane_ids)
         self.visits_of_order: DataLoader[UUID, list[Visit]] = Loader(
             load_fn=self._visits_of_orders, max_batch_size=BATCH_MAX
         )

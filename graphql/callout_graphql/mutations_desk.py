@@ -17,7 +17,8 @@ from callout_graphql.types_desk import (
     Site,
     WorkOrder,
 )
-from callout_orders import customers, intake, orders
+from callout_orders import customers, intake, order_planning, orders
+from callout_orders.visiting_hours import Opening
 from callout_store.errors import BadField, NotFound
 
 T = TypeVar("T")
@@ -46,8 +47,18 @@ class CreateContact:
 
 
 @strawberry.input
+class OpeningHoursInput:
+    """An interval of a site's week in local time: `weekday` 0 is Monday; `from` and `until` such as 09:00, up to 24:00."""
+
+    weekday: int
+    from_: str = strawberry.field(name="from")
+    until: str
+
+
+@strawberry.input
 class CreateSite:
-    """`lat` and `lng` in WGS-84 degrees, both or neither; the radius in metres counts as being there."""
+    """`lat` and `lng` in WGS-84 degrees, both or neither; the radius in metres counts as being there. Without
+    `visitingHours` it can always be visited."""
 
     customer_id: UUID
     name: str
@@ -55,6 +66,7 @@ class CreateSite:
     lat: float | None = None
     lng: float | None = None
     geofence_radius_m: int = 150
+    visiting_hours: list[OpeningHoursInput] = strawberry.field(default_factory=list)
 
 
 @strawberry.input
@@ -110,6 +122,22 @@ class CreateWorkOrder:
     references: list[Reference] = strawberry.field(default_factory=list)
     parts: list[PartNeed] = strawberry.field(default_factory=list)
     reported_at: datetime | None = None
+    requested_from: datetime | None = None
+    requested_until: datetime | None = None
+    crew_size: int = 1
+    follows_order_id: UUID | None = None
+    follows_gap_minutes: int = 0
+
+
+@strawberry.input
+class OrderPlanningInput:
+    """What a plan must keep to. Left out: stays as it is; null: none. A window has both ends; `crewSize` is 1 to 10."""
+
+    requested_from: datetime | None = strawberry.UNSET
+    requested_until: datetime | None = strawberry.UNSET
+    crew_size: int | None = strawberry.UNSET
+    follows_order_id: UUID | None = strawberry.UNSET
+    follows_gap_minutes: int | None = strawberry.UNSET
 
 
 def there(found: T | None, entity: str) -> T:
@@ -142,10 +170,16 @@ class DeskMutations:
     @strawberry.mutation
     async def create_site(self, info: Info, input: CreateSite) -> Site:
         """Make a site of a customer."""
-        id_ = await info.context.run(
-            lambda work: customers.create_site(work, customers.NewSite(**vars(input)))
-        )
+        values = {**vars(input), "visiting_hours": _week(input.visiting_hours)}
+        id_ = await info.context.run(lambda work: customers.create_site(work, customers.NewSite(**values)))
         return there(await info.context.loaders.sites.load(id_), "site")
+
+    @strawberry.mutation
+    async def set_visiting_hours(self, info: Info, site_id: UUID, hours: list[OpeningHoursInput]) -> Site:
+        """Say when a site can be visited, in place of what was said before; an empty list means always."""
+        await info.context.run(lambda work: customers.set_visiting_hours(work, site_id, _week(hours)))
+        info.context.loaders.forget()
+        return there(await info.context.loaders.sites.load(site_id), "site")
 
     @strawberry.mutation
     async def create_asset(self, info: Info, input: CreateAsset) -> Asset:
@@ -179,6 +213,21 @@ class DeskMutations:
         return await _order(info, made.id)
 
     @strawberry.mutation
+    async def set_order_planning(
+        self, info: Info, order_id: UUID, input: OrderPlanningInput, revision: int | None = None
+    ) -> WorkOrder:
+        """Change the requested window, how many must come, and which order must be done before. Visits stay as they are."""
+        values = {
+            name: value
+            for name, value in vars(input).items()
+            if value is not strawberry.UNSET
+            and not (value is None and name in ("crew_size", "follows_gap_minutes"))
+        }
+        change = order_planning.OrderPlanning(**values)
+        await info.context.run(lambda work: order_planning.set_planning(work, order_id, change, revision))
+        return await _order(info, order_id)
+
+    @strawberry.mutation
     async def cancel_work_order(
         self, info: Info, id: UUID, reason: str, revision: int | None = None
     ) -> WorkOrder:
@@ -199,6 +248,10 @@ class DeskMutations:
         """Change the priority, and with it what is due when."""
         await info.context.run(lambda work: orders.change_priority(work, id, priority, reason, revision))
         return await _order(info, id)
+
+
+def _week(hours: list[OpeningHoursInput]) -> list[Opening]:
+    return [Opening(weekday=one.weekday, from_=one.from_, until=one.until) for one in hours]
 
 
 async def _order(info: Info, id_: UUID) -> WorkOrder:

@@ -11,6 +11,19 @@ from callout_graphql.operations_desk import (
 )
 from callout_graphql.operations_devices import DEVICES, WIPE
 from callout_graphql.operations_edits import CONFLICTS, EDIT_RECORD
+from callout_graphql.operations_places import POSITIONS, SITE_PLACES, TERRITORIES
+from callout_graphql.operations_plans import (
+    ACCEPT_PLAN,
+    ASK_PLAN,
+    ASK_WHAT_IF,
+    CANCEL_PLAN,
+    PLAN,
+    PLANS,
+    REJECT_PLAN,
+)
+from callout_graphql.operations_policy import DECISIONS, POLICY
+from callout_graphql.operations_red import RED_LANE
+from callout_graphql.operations_setup import DISPATCH_SETUP
 
 PULL = """
 query Pull($cursor: String, $limit: Int! = 500, $schemaVersion: Int! = 1, $pending: Int, $holdLeaves: Boolean! = false) {
@@ -335,5 +348,19 @@ OPERATIONS: dict[str, str] = {
     "sign_off_link": SIGN_OFF_LINK,
     "quarantine": QUARANTINE,
     "held": HELD,
+    "policy": POLICY,
+    "ask_plan": ASK_PLAN,
+    "ask_what_if": ASK_WHAT_IF,
+    "plan": PLAN,
+    "plans": PLANS,
+    "accept_plan": ACCEPT_PLAN,
+    "cancel_plan": CANCEL_PLAN,
+    "reject_plan": REJECT_PLAN,
+    "decisions": DECISIONS,
+    "dispatch_setup": DISPATCH_SETUP,
+    "red_lane": RED_LANE,
+    "territories": TERRITORIES,
+    "site_places": SITE_PLACES,
+    "positions": POSITIONS,
 }
 """By the name of their file."""

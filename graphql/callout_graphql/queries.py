@@ -13,7 +13,12 @@ from callout_graphql.connections import PAGE_DEFAULT, Connection, connection, cu
 from callout_graphql.edges import Info
 from callout_graphql.inputs import PartNeed, needs_by_code
 from callout_graphql.queries_content import ContentQueries
+from callout_graphql.queries_decisions import DecisionQueries
+from callout_graphql.queries_dispatch_setup import SetupQueries
 from callout_graphql.queries_edits import EditQueries
+from callout_graphql.queries_places import PlaceQueries
+from callout_graphql.queries_policy import PolicyQueries
+from callout_graphql.queries_red import RedQueries
 from callout_graphql.queries_sync import SyncQueries
 from callout_graphql.reading import dead_letters
 from callout_graphql.types_attachments import Attachment
@@ -68,7 +73,16 @@ class VisitFilter:
 
 
 @strawberry.type
-class Query(ContentQueries, EditQueries, SyncQueries):
+class Query(
+    ContentQueries,
+    EditQueries,
+    PlaceQueries,
+    RedQueries,
+    SyncQueries,
+    DecisionQueries,
+    PolicyQueries,
+    SetupQueries,
+):
     """What may be asked."""
 
     @strawberry.field
@@ -219,6 +233,7 @@ class Query(ContentQueries, EditQueries, SyncQueries):
         return Board(
             start=found.start,
             end=found.end,
+            time_zone=found.time_zone,
             end_cursor=str(found.end_cursor) if found.end_cursor else None,
             has_more=found.has_more,
             rows=cast(Any, found.engineers),

@@ -8,13 +8,20 @@ from graphql import GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema
 from strawberry.extensions import MaskErrors
 from strawberry.schema.config import StrawberryConfig
 
+from callout_graphql.board_api import BoardMutations, BoardQueries
 from callout_graphql.execution import TIMEOUT_S, Engine
 from callout_graphql.guard import Limits
+from callout_graphql.mutations_arrivals import ArrivalMutations
 from callout_graphql.mutations_content import ContentMutations
 from callout_graphql.mutations_desk import DeskMutations
 from callout_graphql.mutations_devices import DeviceMutations
 from callout_graphql.mutations_dispatch import DispatchMutations
+from callout_graphql.mutations_dispatch_setup import SetupMutations
 from callout_graphql.mutations_edits import EditMutations
+from callout_graphql.mutations_places import PlaceMutations
+from callout_graphql.mutations_policy import PolicyMutations
+from callout_graphql.mutations_red import RedMutations
+from callout_graphql.plans_api import PlanMutations, PlanQueries
 from callout_graphql.queries import Query
 from callout_graphql.rights import guard_fields
 from callout_graphql.rxdb import RxdbMutations, RxdbQueries, RxdbStreams
@@ -24,13 +31,25 @@ from callout_graphql.subscriptions import Subscription
 
 @strawberry.type
 class Mutation(
-    DeskMutations, ContentMutations, DeviceMutations, DispatchMutations, EditMutations, RxdbMutations
+    DeskMutations,
+    ArrivalMutations,
+    BoardMutations,
+    ContentMutations,
+    DeviceMutations,
+    DispatchMutations,
+    EditMutations,
+    PlaceMutations,
+    PlanMutations,
+    RxdbMutations,
+    RedMutations,
+    PolicyMutations,
+    SetupMutations,
 ):
     """What may be changed."""
 
 
 @strawberry.type(name="Query")
-class Queries(Query, RxdbQueries):
+class Queries(Query, RxdbQueries, BoardQueries, PlanQueries):
     """What may be asked."""
 
 

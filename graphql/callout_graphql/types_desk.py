@@ -13,6 +13,7 @@ from callout_orders import reading
 
 if TYPE_CHECKING:
     from callout_graphql.types_dispatch import DispatchDecision, Visit
+    from callout_graphql.types_red import RedLane
 
 
 @strawberry.type
@@ -42,8 +43,18 @@ class Contact:
 
 
 @strawberry.type
+class OpeningHours:
+    """An interval of a site's week in local time: `weekday` 0 is Monday; `from` and `until` such as 09:00, up to 24:00."""
+
+    weekday: int
+    from_: str = strawberry.field(name="from")
+    until: str
+
+
+@strawberry.type
 class Site:
-    """A place where engineers go: WGS-84 degrees, and the radius in metres that counts as being there."""
+    """A place where engineers go: WGS-84 degrees, and the radius in metres that counts as being there. `territoryBy`:
+    polygon (where its point lies) or hand."""
 
     id: UUID
     customer_id: UUID
@@ -53,7 +64,17 @@ class Site:
     lng: float | None
     geofence_radius_m: int
     access_note: str
+    territory_id: UUID | None
+    territory_by: str
     revision: int
+
+    @strawberry.field
+    def visiting_hours(root: strawberry.Parent[reading.SiteView]) -> list[OpeningHours]:
+        """When it can be visited; nothing means always."""
+        return [
+            OpeningHours(weekday=one["weekday"], from_=one["from"], until=one["until"])
+            for one in root.visiting_hours
+        ]
 
     customer: Customer | None = edge("customers", "customer_id", "Whose place it is.")
 
@@ -161,7 +182,9 @@ class WorkOrder:
     """An order from report to signature.
 
     `priority`: P0 (service down), P1 (malfunction), P2 (question). `state`, derived from the visits: new, scheduled,
-    in_progress, completed, cannot_complete, closed, canceled. The `…DueAt` are what was promised.
+    in_progress, completed, cannot_complete, closed, canceled. The `…DueAt` are what was promised. Work shall start from
+    `requestedFrom` until `requestedUntil`, with `crewSize` engineers, and at least `followsGapMinutes` after the end of the
+    order `followsOrderId`.
     """
 
     id: UUID
@@ -187,6 +210,11 @@ class WorkOrder:
     resolved_at: datetime | None
     canceled_at: datetime | None
     closed_at: datetime | None
+    requested_from: datetime | None
+    requested_until: datetime | None
+    crew_size: int
+    follows_order_id: UUID | None
+    follows_gap_minutes: int
     revision: int
 
     @strawberry.field
@@ -214,6 +242,10 @@ class WorkOrder:
 
     decisions: list[Annotated["DispatchDecision", strawberry.lazy("callout_graphql.types_dispatch")]] = edge(
         "decisions_of_order", "id", "Who was sent and why, each time that was decided."
+    )
+
+    red_lane: Annotated["RedLane", strawberry.lazy("callout_graphql.types_red")] | None = edge(
+        "red_lane_of_order", "id", "The latest red lane of an urgent order: who was asked to take it."
     )
 
     @strawberry.field

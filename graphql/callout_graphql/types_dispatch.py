@@ -1,6 +1,6 @@
 """Types of dispatch: visits and what happened on them, engineers, decisions, proposals, the board."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from callout_dispatch.whole_day import DayUnassigned as UnassignedView
 from callout_graphql.context import Context
 from callout_graphql.edges import Info, edge
 from callout_graphql.scalars import JSON, Long
+from callout_graphql.types_arrivals import Eta
 from callout_graphql.types_attachments import Attachment
 from callout_graphql.types_desk import Signature, SkillLevel, StockLevel, WorkOrder
 
@@ -117,6 +118,7 @@ class Visit:
     """One engineer at one site for one order.
 
     `state`: scheduled, dispatched, accepted, travelling, in_progress, completed, could_not_complete, canceled.
+    `hold`: what a dispatcher pinned by hand, engineer, or time (and engineer); no plan or pick moves that.
     """
 
     id: UUID
@@ -140,6 +142,7 @@ class Visit:
     ended_at: datetime | None
     created_at: datetime
     engineer_note: str
+    hold: str | None
     revision: int
 
     order: WorkOrder | None = edge("orders", "order_id", "The order that it serves.")
@@ -154,12 +157,14 @@ class Visit:
 
     signatures: list[Signature] = edge("signatures_of_visit", "id", "The customer's sign-offs.")
 
+    eta: Eta | None = edge("eta_of_visit", "id", "When the engineer is expected; null once they are there.")
+
     attachments: list[Attachment] = edge("attachments_of_visit", "id", "Its pictures, the oldest first.")
 
 
 @strawberry.type
 class DispatchDecision:
-    """Who was sent and why. `method`: pick, day or hand; `result` is the whole pick as it was recorded."""
+    """Who was sent and why. `method`: pick, day, hand, red or plan; `result` is the whole pick as it was recorded."""
 
     id: UUID
     order_id: UUID
@@ -183,7 +188,7 @@ class PickReason:
 
 @strawberry.type
 class PickScore:
-    """A part of a score, from 0 to 1: travel, due, load, skill_fit, parts."""
+    """A part of a score, from 0 to 1: sla, travel, skill_fit, hours, visits, preferred, parts, disruption."""
 
     component: str
     value: float
@@ -191,7 +196,11 @@ class PickScore:
 
 @strawberry.type
 class PickCandidate:
-    """An engineer who can go: score from 0 to 100, the earliest slot, and what speaks against."""
+    """An engineer who can go: score from 0 to 100, the earliest slot, and what speaks against.
+
+    The slot's start is the expected arrival, `setOut` when to leave for it; `crew` go along where the order asks for more
+    than one.
+    """
 
     engineer_id: UUID
     name: str
@@ -199,7 +208,9 @@ class PickCandidate:
     scores: list[PickScore]
     slot_start: datetime
     slot_end: datetime
+    set_out: datetime
     travel_minutes: float
+    crew: list[UUID]
     notes: list[PickReason]
 
 
@@ -227,7 +238,10 @@ class PickResult:
 
 @strawberry.type
 class BoardVisit:
-    """A visit on the board, with what a dispatcher reads of its order and site."""
+    """A visit on the board, with what a dispatcher reads of its order and site.
+
+    `leads` is false where the lane's engineer works in the crew; `atRisk`: little of the promise to arrive is left.
+    """
 
     id: UUID
     order_id: UUID
@@ -246,6 +260,14 @@ class BoardVisit:
     lat: float | None
     lng: float | None
     revision: int
+    hold: str | None
+    leads: bool
+    requested_from: datetime | None
+    requested_until: datetime | None
+    arrived_at: datetime | None
+    ended_at: datetime | None
+    eta: datetime | None
+    at_risk: bool
 
 
 @strawberry.type
@@ -254,6 +276,44 @@ class Stretch:
 
     start: datetime
     end: datetime
+
+
+@strawberry.type
+class BoardBreak:
+    """A break of so many minutes that lies somewhere within [earliest, latest]."""
+
+    earliest: datetime
+    latest: datetime
+    minutes: int
+
+
+@strawberry.type
+class BoardDay:
+    """One local day of an engineer; minutes of the board's time. `atRisk` and `conflicts` are how many there are."""
+
+    day: date
+    shift_minutes: float
+    work_minutes: float
+    travel_minutes: float
+    idle_minutes: float
+    visits: int
+    at_risk: int
+    conflicts: int
+
+
+@strawberry.type
+class BoardConflict:
+    """What does not fit: a code, at which visit, with which other one, by how many minutes, and a sentence.
+
+    Codes: OVERLAP, OUTSIDE_SHIFT, ABSENT, WAY_TOO_SHORT, NO_ROOM_FOR_BREAK, OUTSIDE_WINDOW, AFTER_DUE.
+    """
+
+    code: str
+    at: datetime
+    visit_id: UUID | None
+    other_id: UUID | None
+    minutes: int | None
+    text: str
 
 
 @strawberry.type
@@ -273,6 +333,24 @@ class BoardRow:
     travel_minutes: float
     idle_minutes: float
     overbooked: bool
+    breaks: list[BoardBreak]
+    days: list[BoardDay]
+
+    @strawberry.field
+    def conflicts(root: strawberry.Parent[BoardEngineer], info: Info) -> list[BoardConflict]:
+        """What does not fit, in order of time."""
+        locale = info.context.locale
+        return [
+            BoardConflict(
+                code=one.code.value,
+                at=one.at,
+                visit_id=UUID(one.visit_id) if one.visit_id else None,
+                other_id=UUID(one.other_id) if one.other_id else None,
+                minutes=one.minutes,
+                text=one.text(locale),
+            )
+            for one in root.conflicts
+        ]
 
     @strawberry.field
     def shifts(root: strawberry.Parent[BoardEngineer]) -> list[Stretch]:
@@ -287,10 +365,11 @@ class BoardRow:
 
 @strawberry.type
 class Board:
-    """The lanes of [start, end), by name of engineer."""
+    """The lanes of [start, end), by name of engineer; days are those of `timeZone`."""
 
     start: datetime
     end: datetime
+    time_zone: str
     end_cursor: str | None
     has_more: bool
     rows: list[BoardRow]
@@ -359,7 +438,9 @@ def pick_result(proposal: Any, context: Context, first: int) -> PickResult:
                 scores=[PickScore(component=name, value=value) for name, value in r.components.items()],
                 slot_start=r.slot_start,
                 slot_end=r.slot_end,
+                set_out=r.set_out,
                 travel_minutes=r.travel_minutes,
+                crew=[UUID(id_) for id_ in r.crew],
                 notes=reasons(r.notes),
             )
             for r in result.ranked[:first]

@@ -35,6 +35,7 @@ create index if not exists command_state on command (state, sequence);
 
 STATE_AFTER = {
     "visit.accept": "accepted",
+    "visit.decline": "canceled",
     "visit.travel": "travelling",
     "visit.arrive": "in_progress",
     "visit.complete": "completed",

@@ -65,6 +65,14 @@ class Accept(Payload, frozen=True, kw_only=True):
     """The engineer takes the visit."""
 
 
+class Decline(Payload, frozen=True, kw_only=True):
+    """The engineer cannot take the visit: it is taken off the phone and given to somebody else, or waits. Who is on the
+    way already says `visit.could_not_complete` instead."""
+
+    reason: Literal["busy", "too_far", "part_missing", "wrong_skill", "unwell", "other"]
+    text: Annotated[str, Meta(max_length=400)] = ""
+
+
 class Travel(Payload, frozen=True, kw_only=True):
     """The engineer sets out."""
 
@@ -168,6 +176,7 @@ class Leave(Payload, frozen=True, kw_only=True):
 
 PAYLOADS: dict[str, type[Payload]] = {
     "visit.accept": Accept,
+    "visit.decline": Decline,
     "visit.travel": Travel,
     "visit.arrive": Arrive,
     "visit.diagnose": Diagnose,
@@ -181,11 +190,12 @@ PAYLOADS: dict[str, type[Payload]] = {
     "visit.fill_form": FillForm,
     "record.edit": Edit,
 }
-SINCE: dict[str, int] = {"visit.fill_form": 2, "record.edit": 2}
+SINCE: dict[str, int] = {"visit.fill_form": 2, "record.edit": 2, "visit.decline": 2}
 """The schema version that first had a kind of command; 1 for the others."""
 
 EVENT_KINDS: dict[str, str] = {
     "visit.accept": "accepted",
+    "visit.decline": "declined",
     "visit.travel": "travelling",
     "visit.arrive": "arrived",
     "visit.diagnose": "diagnosed",

@@ -49,6 +49,10 @@ ARTICLE_CHARS_MAX: Final = 20_000
 """The text of one article."""
 ORDER_PARTS_MAX: Final = 100
 """Different parts that one order needs."""
+POSITION_FIXES_MAX: Final = 500
+"""Positions in one batch."""
+POSITION_BATCHES_PER_MINUTE_MAX: Final = 60
+"""Batches of positions of one phone."""
 
 
 def as_dict() -> dict[str, int]:

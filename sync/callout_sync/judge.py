@@ -12,6 +12,7 @@ from callout_contracts.commands import Answer, Edit, FillForm, Sign, Status
 from callout_contracts.limits import HELD_MAX
 from callout_dispatch import visits
 from callout_dispatch.events import Clocks, Happened, LockedVisit, Reporter, Standing, standing
+from callout_dispatch.visit_states import EventKind
 from callout_orders import forms, signoff, stock
 from callout_store.work import Work
 from callout_sync import attachments, edits, holds, outcomes, quarantine, receipts
@@ -165,6 +166,9 @@ class _Bench:
         if isinstance(item.payload, Sign):
             self.signatures.append(signature(item.payload, event, visit.order_id))
         self.pictures += pictures(item.payload, event)
+        if event.kind is EventKind.DECLINED and stands != "own":
+            # What is declined was taken away meanwhile: both want the same, and nobody has to decide.
+            return Verdict("applied")
         if stands == "reassigned":
             return Verdict("conflict", "REASSIGNED")
         if stands == "canceled":

@@ -89,11 +89,11 @@ class Pokes:
 
     async def stop(self) -> None:
         """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        task, self._task = self._task, None
+        while task is not None and not task.done():
+            # A connection that is just being made may take the cancellation for its own timeout, and try again.
+            task.cancel()
+            await asyncio.wait([task], timeout=1.0)
 
     @contextlib.contextmanager
     def subscription(self, org_id: UUID, scopes: frozenset[UUID] | None) -> Any:

@@ -107,7 +107,7 @@ async def test_load_moves_the_next_order_to_somebody_else(depot: Depot) -> None:
         await by_hand(depot, await depot.order(), one)
     result = await propose(depot, await depot.order())
     assert result.best == str(other)
-    loads = {ranked.id: ranked.components["load"] for ranked in result.ranked}
+    loads = {ranked.id: ranked.components["hours"] for ranked in result.ranked}
     assert loads[str(one)] == pytest.approx(1 - 180 / 480)
     assert loads[str(other)] == 1.0
 

@@ -332,6 +332,7 @@ ARGUMENTS = {
     "DateTime": '"2026-03-02T08:00:00Z"',
     "String": '"x"',
     "Int": "1",
+    "Float": "1.5",
     "Boolean": "true",
     "JSON": "{}",
 }

@@ -24,7 +24,14 @@ TYPES = {
     "Bytea": "bytea",
     "Timestamptz": "timestamptz",
 }
-OF_THE_INSTALLATION = {"throttle", "worker_heartbeat", "clock_guard", "sync_epoch", "migration"}
+OF_THE_INSTALLATION = {
+    "throttle",
+    "worker_heartbeat",
+    "clock_guard",
+    "sync_epoch",
+    "migration",
+    "geocode_turn",
+}
 APPEND_ONLY = {"journal", "outbox_attempt", "visit_event", "stock_move", "signature", "dispatch_decision"}
 
 

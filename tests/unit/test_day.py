@@ -6,12 +6,14 @@ import random
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callout_dispatch.day import DayNeed, plan_day
-from callout_dispatch.pick_terms import Busy, Candidate, Interval, Need, PickPolicy, ReasonCode
+from callout_dispatch.pick_terms import Busy, Candidate, Interval, Need, ReasonCode, Shift
+from callout_dispatch.policy import STANDARD, PartsOnVan
 from callout_geo.distance import haversine_m, travel_minutes
 from callout_geo.points import Point
 from callout_orders.terms import Priority
@@ -22,7 +24,7 @@ HOME = Point(37.75, -122.42)
 
 
 def engineer(id_: str, **values: object) -> Candidate:
-    standard: dict[str, object] = {"name": id_, "position": HOME, "shifts": (Interval(MORNING, EVENING),)}
+    standard: dict[str, object] = {"name": id_, "position": HOME, "shifts": (Shift(MORNING, EVENING),)}
     return Candidate(id=id_, **(standard | values))  # type: ignore[arg-type]
 
 
@@ -33,7 +35,7 @@ def order(id_: str, priority: Priority = Priority.P1, **values: object) -> DayNe
 
 def test_the_urgent_come_first() -> None:
     """With room for one visit, the service that is down gets it, and not the question that came first."""
-    short = engineer("a", shifts=(Interval(MORNING, MORNING + timedelta(minutes=70)),))
+    short = engineer("a", shifts=(Shift(MORNING, MORNING + timedelta(minutes=70)),))
     plan = plan_day([order("1", Priority.P2), order("2", Priority.P0), order("3")], [short])
     assert [assignment.need_id for assignment in plan.assignments] == ["2"]
     assert {unassigned.need_id for unassigned in plan.unassigned} == {"1", "3"}
@@ -69,11 +71,12 @@ def test_load_is_spread() -> None:
 def test_a_part_leaves_the_van_once() -> None:
     """One fuse on the van serves one order; the second goes to the colleague who has another."""
     with_fuse = [engineer("a", van_stock={"fuse": 1}), engineer("b", van_stock={"fuse": 1})]
+    policy = msgspec.structs.replace(STANDARD, rules=(*STANDARD.rules, PartsOnVan()), version=7)
     orders = [order(str(i), parts={"fuse": 1}) for i in range(3)]
-    plan = plan_day(orders, with_fuse, PickPolicy(version="t", parts_hard=True))
+    plan = plan_day(orders, with_fuse, policy)
     assert {assignment.chosen.id for assignment in plan.assignments} == {"a", "b"}
     assert plan.unassigned[0].result.out_counts == {ReasonCode.PART_NOT_ON_VAN: 2}
-    assert plan.policy_version == "t"
+    assert plan.policy_version == "7"
 
 
 def test_an_id_must_not_come_twice() -> None:

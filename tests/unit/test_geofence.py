@@ -89,6 +89,28 @@ def test_unknown_accuracy_is_flagged() -> None:
     assert judge(event_point=SITE, site_point=SITE, accuracy_m=None).flags == ("no_accuracy",)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "flags"),
+    (
+        (5, ()),
+        (120, ()),  # a tunnel on the way is not "offline"
+        (121, ("offline",)),
+        (86_400, ("offline",)),
+        (-300, ()),  # a clock put right the wrong way is no reason for a flag
+    ),
+)
+def test_events_made_offline_are_told_apart(seconds: int, flags: tuple[str, ...]) -> None:
+    """An arrival that came hours later was not seen by anybody when it happened; its fix is as good as any other."""
+    received_at = NOON + timedelta(seconds=seconds)
+    verdict = judge(event_point=SITE, site_point=SITE, accuracy_m=5, at=NOON, received_at=received_at)
+    assert (verdict.kind, verdict.flags, verdict.trusted) == ("inside", flags, True)
+    forged = judge(
+        event_point=None, site_point=SITE, accuracy_m=5, at=NOON, received_at=received_at, mock=True
+    )
+    assert forged.flags == ("mock", *flags)
+    assert not forged.trusted
+
+
 POINTS = st.none() | st.builds(Point, st.floats(-90, 90), st.floats(-180, 180))
 
 

@@ -52,6 +52,9 @@ PROGRESS = st.builds(lambda base, events: merged(base, *events), BASES, st.lists
         ([], VisitState.DISPATCHED),
         (["note", "photo"], VisitState.DISPATCHED),  # made at home: proves nothing
         (["accepted"], VisitState.ACCEPTED),
+        (["declined"], VisitState.DISPATCHED),  # taking it away is dispatch's decision
+        (["accepted", "declined"], VisitState.ACCEPTED),
+        (["declined", "travelling"], VisitState.TRAVELLING),
         (["travelling"], VisitState.TRAVELLING),
         (["arrived"], VisitState.IN_PROGRESS),
         (["diagnosed"], VisitState.IN_PROGRESS),  # `arrived` was lost or comes later

@@ -3,6 +3,7 @@ mistake in the feed's rule shows. Used by the demo and by the swarm."""
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -24,7 +25,7 @@ mine as (
     where v.org_id = callout_org() and v.plan in ('dispatched', 'canceled')
       and (v.engineer_id = $1 or (v.engineer_id is not null and exists (
           select 1 from visit_crew c where c.org_id = v.org_id and c.visit_id = v.id and c.engineer_id = $1)))
-      and (v.ended_at is null or v.ended_at > now() - g.phone_window_days * interval '1 day')
+      and (v.ended_at is null or v.ended_at > coalesce($6, now()) - g.phone_window_days * interval '1 day')
 ),
 orders as (select o.* from work_order o where o.org_id = callout_org() and o.id in (select order_id from mine)),
 assets as (select a.* from asset a where a.org_id = callout_org() and a.id in (select asset_id from orders)),
@@ -143,8 +144,14 @@ class Copies(msgspec.Struct, frozen=True, kw_only=True):
         return self.lost + self.extra + self.stale
 
 
-async def compare_copies(db: Database, org_id: UUID, phones: Sequence[Held]) -> Copies:
-    """Compare every phone's copy with the tables, one statement a phone."""
+async def compare_copies(
+    db: Database, org_id: UUID, phones: Sequence[Held], *, swept_at: datetime | None = None
+) -> Copies:
+    """Compare every phone's copy with the tables, one statement a phone.
+
+    Visits leave a phone by a daily sweep, not by the second: `swept_at` is the instant of the last one, None where no visit
+    is old enough to leave.
+    """
     verdicts: Counter[str] = Counter()
     samples: list[str] = []
     async with db.work(org_id) as work:
@@ -156,6 +163,7 @@ async def compare_copies(db: Database, org_id: UUID, phones: Sequence[Held]) -> 
                 [entity for entity, _, _ in phone.documents],
                 [UUID(id_) for _, id_, _ in phone.documents],
                 [doc for _, _, doc in phone.documents],
+                swept_at,
             )
             verdicts.update(row["verdict"] for row in rows)
             samples += [

@@ -46,6 +46,9 @@ class WorkOrderRequest(msgspec.Struct, rename="camel", frozen=True, kw_only=True
     duration_minutes: int = 60
     references: Annotated[list[Reference], Meta(max_length=intake.REFERENCES_MAX)] = []
     reported_at: Annotated[datetime, Meta(tz=True)] | None = None
+    requested_from: Annotated[datetime, Meta(tz=True)] | None = None
+    requested_until: Annotated[datetime, Meta(tz=True)] | None = None
+    crew_size: int = 1
 
 
 @post(
@@ -77,6 +80,9 @@ async def create_work_order(request: Request[Any, Any, Any]) -> Response[dict[st
                 duration_minutes=body.duration_minutes,
                 references=tuple((one.system, one.reference) for one in body.references),
                 reported_at=body.reported_at,
+                requested_from=body.requested_from,
+                requested_until=body.requested_until,
+                crew_size=body.crew_size,
             ),
         )
         if ref.existing and principal.role == Role.CUSTOMER_CONTACT:

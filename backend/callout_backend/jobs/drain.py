@@ -5,7 +5,9 @@ freed slots are filled while it is still slow.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import structlog
 
@@ -22,6 +24,27 @@ Handler = Callable[[Database, Claimed], Awaitable[str | None]]
 Raises `outbox.Retry` for "not now", `outbox.Hopeless` for "never"; anything else is retried with backoff.
 """
 Handlers = Mapping[str, Handler]
+
+
+@dataclass(frozen=True, slots=True)
+class Long:
+    """A handler that may need minutes. Its lease is renewed while it runs, so that a long deadline needs no long lease: when
+    its worker dies, another one has the row within a lease's time, as with any other message.
+
+    A task of its own beside the outbox would need the same again: a lease, its renewal, somebody who takes it up.
+    """
+
+    handler: Handler
+    deadline_s: float
+
+    def __call__(self, db: Database, item: Claimed) -> Awaitable[str | None]:
+        """Run it."""
+        return self.handler(db, item)
+
+
+class LostLease(Exception):
+    """The lease of a long handler could not be renewed: another worker has its row, or soon will."""
+
 
 SLOTS = 50
 LOOK_EVERY_S = 0.5
@@ -130,8 +153,12 @@ class Drainer:
             handler = self.handlers.get(item.channel)
             if handler is None:
                 raise Hopeless(f"no handler for the channel {item.channel!r}")
-            async with asyncio.timeout(self.deadline_s):
-                reference = await handler(self.db, item)
+            if isinstance(handler, Long):
+                async with asyncio.timeout(handler.deadline_s):
+                    reference = await self._held(handler, item)
+            else:
+                async with asyncio.timeout(self.deadline_s):
+                    reference = await handler(self.db, item)
         except Exception as caught:
             fault = caught
         try:
@@ -150,9 +177,35 @@ class Drainer:
             log.warning("outbox_not_settled", code=refusal.code)
             return "unsettled"
 
+    async def _held(self, handler: Long, item: Claimed) -> str | None:
+        """Run a long handler for as long as its lease holds; it is cancelled when it does not."""
+        doing = asyncio.ensure_future(handler(self.db, item))
+        holding = asyncio.create_task(self._renew(item), name=f"lease:{item.channel}")
+        try:
+            await asyncio.wait({doing, holding}, return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                raise LostLease("the lease was lost while the handler ran")
+            return await doing
+        finally:
+            for task in (doing, holding):
+                task.cancel()
+            await asyncio.gather(doing, holding, return_exceptions=True)
+
+    async def _renew(self, item: Claimed) -> None:
+        """Renew until that fails: the row is somebody else's, or the database was away for most of a lease."""
+        held_at = time.monotonic()
+        while time.monotonic() - held_at < self.lease_s * 0.8:
+            await asyncio.sleep(self.lease_s / 4)
+            try:
+                if not await outbox.renew(self.db, item, lease_s=self.lease_s):
+                    return
+                held_at = time.monotonic()
+            except Refusal as refusal:
+                log.warning("lease_not_renewed", code=refusal.code)
+
 
 def _expected(fault: Exception) -> bool:
-    return isinstance(fault, outbox.Retry | Hopeless | TimeoutError | Refusal)
+    return isinstance(fault, outbox.Retry | Hopeless | LostLease | TimeoutError | Refusal)
 
 
 async def drain(

@@ -3,12 +3,16 @@
 from datetime import datetime
 from uuid import UUID
 
-from callout_backend.jobs import holds, sweeps, webhooks
+from callout_backend.jobs import etas, holds, red, sweeps, webhooks
 from callout_backend.jobs.deliver import WebhookHandler
 from callout_backend.jobs.drain import Handlers
 from callout_backend.jobs.pictures import picture_handler
+from callout_backend.jobs.plans import plan_handler, watch_handler
 from callout_backend.jobs.uploads import expire_handler, finish_handler
 from callout_backend.settings import Settings
+from callout_dispatch.places import geocodes, legs, positions, speeds, territories
+from callout_dispatch.plans.run_writes import WATCH_CHANNEL
+from callout_dispatch.plans.runs import RUN_CHANNEL
 from callout_orders import sla_watch
 from callout_orders.intake import SLA_CHANNEL
 from callout_store import timers
@@ -36,11 +40,12 @@ async def check_sla(db: Database, item: Claimed) -> None:
 
 
 async def sweep_scopes(db: Database, item: Claimed) -> None:
-    """Bring phones up to what they shall hold, and forget deletes that are too old, a batch a transaction. Harmless
-    twice: the second finds nothing."""
-    for act in (scope.sweep, purge.purge):
+    """Bring phones up to what they shall hold, forget what is too old, and learn how fast people drive, a batch a
+    transaction. Harmless twice: the second finds nothing."""
+    for act in (scope.sweep, purge.purge, positions.purge, legs.purge, geocodes.purge, speeds.purge):
         while await db.run(item.org_id, act):
             pass
+    await db.run(item.org_id, speeds.learn)
 
     async def again(work: Work) -> None:
         # Set anew meanwhile, because the window changed: then that firing stands.
@@ -58,6 +63,13 @@ def make_handlers(settings: Settings, webhook: WebhookHandler | None = None) -> 
         SLA_CHANNEL: check_sla,
         sweeps.CHANNEL: sweep_scopes,
         holds.CHANNEL: holds.force_held,
+        red.CHANNEL: red.advance_lane,
+        red.START_CHANNEL: red.start_lane,
+        etas.CHANNEL: etas.refresh,
+        territories.CHANNEL: territories.place_all,
+        geocodes.CHANNEL: geocodes.place_site,
+        RUN_CHANNEL: plan_handler(),
+        WATCH_CHANNEL: watch_handler(),
         attachments.CHANNEL: picture_handler(storage),
         uploads.FINISH_CHANNEL: finish_handler(storage),
         uploads.EXPIRE_CHANNEL: expire_handler(storage),

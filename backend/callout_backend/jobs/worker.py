@@ -23,6 +23,7 @@ from callout_backend.jobs.handlers import make_handlers
 from callout_backend.jobs.wake import FUNCTION, QUEUE, connect, deserialize, disconnect, serialize, wake
 from callout_backend.settings import Settings
 from callout_backend.wiring import make_database
+from callout_dispatch.plans import processes
 from callout_store import outbox
 from callout_store.errors import Refusal
 from callout_store.ids import new_id
@@ -92,6 +93,7 @@ async def main(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await drainer.stop(pace.grace_s)
+        await processes.close()
         await webhook.close()
         await db.stop()
 

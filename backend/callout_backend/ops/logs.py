@@ -145,8 +145,8 @@ def configure(
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").handlers.clear()
     logging.getLogger("uvicorn.access").propagate = False
-    # One line a wake-up says nothing; httpx logs whole URLs.
-    for name in ("arq.worker", "httpx", "httpcore"):
+    # One line a wake-up says nothing; httpx and geopy log whole URLs, with addresses of customers and keys in them.
+    for name in ("arq.worker", "httpx", "httpcore", "geopy"):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

@@ -1,6 +1,7 @@
 """The verdict: every command once, every effect once, every copy equal to the tables, every picture's bytes whole."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -94,8 +95,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return not wrong and not self.copies.mismatched
 
 
-async def judge(db: Database, org_id: UUID, roamers: Sequence[Roamer], *, loaded: int) -> Verdict:
-    """Ask the tables about everything that the phones wrote down."""
+async def judge(
+    db: Database, org_id: UUID, roamers: Sequence[Roamer], *, loaded: int, swept_at: datetime
+) -> Verdict:
+    """Ask the tables about everything that the phones wrote down; copies are held to the window of the last sweep."""
     made = [one for roamer in roamers for one in roamer.made]
     rows: list[dict[str, object]] = []
     added: dict[UUID, int] = {}
@@ -121,6 +124,7 @@ async def judge(db: Database, org_id: UUID, roamers: Sequence[Roamer], *, loaded
             for roamer in roamers
             if roamer.phone is not None
         ],
+        swept_at=swept_at,
     )
     counted = sum(int(str(row["events"])) for row in rows)
     return Verdict(

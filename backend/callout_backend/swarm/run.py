@@ -37,7 +37,7 @@ from callout_backend.wiring import make_database
 from callout_client import HttpTransport
 from callout_store.clock import FastClock
 from callout_store.work import Database
-from callout_sync import again, devices
+from callout_sync import again, devices, scope
 
 DEVICES_MAX, DAYS_MAX, VISITS_MAX = 5000, 366, 12
 AT_ONCE: Final = 24
@@ -152,9 +152,9 @@ class Swarm:
                 await self._days(field, roamers, starts, days, visits, rng)
                 self.seconds["played"] = time.monotonic() - began
                 before = _totals(roamers)
-                await self._settle(db, field, roamers, starts + timedelta(days=days))
+                swept_at = await self._settle(db, field, roamers, starts + timedelta(days=days))
                 self.seconds["settled"] = time.monotonic() - began - self.seconds["played"]
-                verdict = await judge(db, field.org_id, roamers, loaded=LOADED)
+                verdict = await judge(db, field.org_id, roamers, loaded=LOADED, swept_at=swept_at)
                 self.seconds["judged"] = time.monotonic() - began - sum(self.seconds.values())
         finally:
             await db.stop()
@@ -222,8 +222,11 @@ class Swarm:
                             break
                     await asyncio.sleep(0.1)
 
-    async def _settle(self, db: Database, field: Field, roamers: Sequence[Roamer], now: datetime) -> None:
-        """A good network: what is queued is sent, what was held is forced, pictures are looked at, all is pulled."""
+    async def _settle(self, db: Database, field: Field, roamers: Sequence[Roamer], now: datetime) -> datetime:
+        """A good network: what is queued is sent, what was held is forced, pictures are looked at, all is pulled.
+
+        The instant of the last sweep of what phones hold.
+        """
         await _each(roamers, lambda roamer: roamer.come_home(now))
         async with db.work(field.org_id, actor=field.office) as work:
             waiting = await work.fetch(
@@ -237,6 +240,7 @@ class Swarm:
         handlers = make_handlers(self.settings)
         while await drain(db, handlers):
             pass
+        swept_at = await self._sweep(db, field)
         for _ in range(QUIET_ROUNDS):
             counts = [0]
 
@@ -245,8 +249,17 @@ class Swarm:
 
             await _each(roamers, one)
             if not counts[0]:
-                return
+                break
             await asyncio.sleep(0.2)
+        return swept_at
+
+    async def _sweep(self, db: Database, field: Field) -> datetime:
+        """Let visits whose window has passed leave the phones; the instant as of which none is left."""
+        while True:
+            async with db.work(field.org_id) as work:
+                swept_at: datetime = await work.fetchval("select now()")
+                if not await scope.sweep(work):
+                    return swept_at
 
     # ------------------------------------------------------------------------------------------- servers
 

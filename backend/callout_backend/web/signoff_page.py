@@ -16,7 +16,7 @@ from callout_store.errors import Refusal
 LOCALES = ("en", "zh")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-_PAGES = Environment(
+PAGES = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     autoescape=True,
     undefined=StrictUndefined,
@@ -28,7 +28,7 @@ _PAGES = Environment(
 def form_page(view: LinkView, *, locale: str) -> str:
     """The page on which a valid link is signed."""
     summary = view.summary or {}
-    return _render("form", locale, view=view, summary=summary, zone=_zone(summary.get("timeZone")))
+    return _render("form", locale, view=view, summary=summary, zone=zone_of(summary.get("timeZone")))
 
 
 def signed_page(decision: str, *, locale: str) -> str:
@@ -45,7 +45,7 @@ def closed_page(state: str, refusal: Refusal, *, locale: str, view: LinkView | N
         state=state,
         refusal=refusal,
         used_at=view.used_at if view is not None else None,
-        zone=_zone(summary.get("timeZone")),
+        zone=zone_of(summary.get("timeZone")),
     )
 
 
@@ -72,7 +72,8 @@ def duration(minutes: int) -> dict[str, str]:
     return {"en": f"{hours} h {rest} min", "zh": f"{hours} 小时 {rest} 分钟"}
 
 
-def _zone(name: object) -> ZoneInfo:
+def zone_of(name: object) -> ZoneInfo:
+    """The time zone of this name, UTC where there is none."""
     try:
         return ZoneInfo(name if isinstance(name, str) and name else "UTC")
     except (ZoneInfoNotFoundError, ValueError):
@@ -80,7 +81,7 @@ def _zone(name: object) -> ZoneInfo:
 
 
 def _render(page: str, locale: str, **values: Any) -> str:
-    return _PAGES.get_template("signoff.html").render(
+    return PAGES.get_template("signoff.html").render(
         page=page,
         locale=locale,
         other="zh" if locale == "en" else "en",

@@ -15,6 +15,7 @@ create table dispatch_setting (
     org_id uuid not null default callout_org() references organisation,
     policy_version int,
     position_days int not null default 30 check (position_days between 1 and 400),
+    position_margin_minutes int not null default 15 check (position_margin_minutes between 0 and 240),
     travel_provider text not null default 'estimate' check (travel_provider in ('estimate', 'osrm', 'valhalla')),
     primary key (org_id),
     foreign key (org_id, policy_version) references scheduling_policy (org_id, version)

@@ -7,22 +7,27 @@ alter table visit
     add column pickup_depot_id uuid,
     add foreign key (org_id, pickup_depot_id) references depot (org_id, id);
 
--- A proposal to change the days of a territory, and what became of it.
+-- A proposal to change the days of a territory, and what became of it; or the same day by two policies, which proposes
+-- nothing. `runner` is the lease of the worker that holds it.
 create table plan_run (
     org_id uuid not null default callout_org() references organisation,
     id uuid not null,
+    kind text not null default 'plan' check (kind in ('plan', 'what_if')),
     state text not null check (state in
-        ('queued', 'running', 'proposed', 'accepted', 'partly_accepted', 'rejected', 'stale', 'canceled', 'failed')),
+        ('queued', 'running', 'proposed', 'accepted', 'partly_accepted', 'rejected', 'stale', 'canceled', 'failed', 'done')),
     starts_at timestamptz not null,
     ends_at timestamptz not null check (ends_at > starts_at),
     territory_id uuid,
     policy_version int not null,
+    other_policy_version int,
     planner text not null,
     seconds_max double precision not null check (seconds_max > 0),
     seed bigint not null,
     progress double precision not null default 0 check (progress between 0 and 1),
     stage text not null default '',
     cancel_asked boolean not null default false,
+    runner uuid,
+    attempts int not null default 0,
     figures jsonb not null default '{}',
     problem bytea,
     fault text,
@@ -31,13 +36,16 @@ create table plan_run (
     started_at timestamptz,
     alive_at timestamptz,
     finished_at timestamptz,
+    expires_at timestamptz,
     settled_at timestamptz,
     settled_by uuid,
     revision int not null default 1,
     primary key (org_id, id),
-    foreign key (org_id, territory_id) references territory (org_id, id)
+    foreign key (org_id, territory_id) references territory (org_id, id),
+    check ((other_policy_version is not null) = (kind = 'what_if'))
 );
-create index plan_run_page on plan_run (org_id, asked_at desc, id);
+create index plan_run_page on plan_run (org_id, id);
+create index plan_run_busy on plan_run (org_id) where state in ('queued', 'running');
 
 create table plan_change (
     org_id uuid not null default callout_org(),

@@ -23,7 +23,6 @@ create table travel_observation (
     departed_at timestamptz not null,
     arrived_at timestamptz not null check (arrived_at > departed_at),
     straight_metres double precision not null,
-    hour_of_week int not null check (hour_of_week between 0 and 167),
     primary key (org_id, visit_id),
     foreign key (org_id, visit_id) references visit (org_id, id)
 );
@@ -71,3 +70,10 @@ create table leg_cache (
     fetched_at timestamptz not null,
     primary key (org_id, provider, from_lat, from_lng, to_lat, to_lng)
 );
+
+-- When a geocoder may be asked next: the limits of such services hold for the installation, whichever process asks.
+create table geocode_turn (
+    provider text primary key,
+    next_at timestamptz not null
+);
+grant select, insert, update on geocode_turn to callout_app;

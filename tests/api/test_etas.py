@@ -1,0 +1,150 @@
+"""Expected arrivals against the database: what makes them anew, what is stored, and which messages are owed."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from depots import NINE, Depot, standing_database
+from etas import tell
+
+from callout_backend.embedded import Urls
+from callout_backend.jobs.drain import Handlers, drain
+from callout_backend.jobs.etas import CHANNEL, refresh
+from callout_dispatch import assign
+from callout_store.clock import ManualClock
+from callout_store.work import Database
+
+HANDLERS: Handlers = {CHANNEL: refresh}
+
+
+@pytest.fixture
+async def standing(database_urls: Urls) -> AsyncIterator[tuple[Database, ManualClock]]:
+    assert database_urls.database is not None
+    async with standing_database(database_urls.database) as pair:
+        yield pair
+
+
+@pytest.fixture
+async def depot(standing: tuple[Database, ManualClock]) -> Depot:
+    made = await Depot(standing[0]).build()
+    async with standing[0].system_work() as work:
+        await work.execute("update clock_guard set frozen_until = null, looked_at = now()")
+    return made
+
+
+async def given(depot: Depot, order: UUID, engineer: UUID, at: datetime) -> UUID:
+    async with depot.work() as work:
+        return await assign.assign(work, order, engineer, at)
+
+
+async def eta(depot: Depot, visit: UUID) -> Any:
+    return await depot.row("select * from visit_eta where visit_id = $1", visit)
+
+
+async def lines(depot: Depot, *kinds: str) -> list[Any]:
+    return await depot.fetch(
+        "select kind, visit_id, data::text as data from journal where kind = any($1) order by at, id",
+        list(kinds),
+    )
+
+
+async def test_a_departure_moves_every_later_arrival(
+    depot: Depot, standing: tuple[Database, ManualClock]
+) -> None:
+    """The engineer sets out an hour late: both customers of the day hear of it, once, and nobody's visit is touched."""
+    db, clock = standing
+    (engineer,) = await depot.crew(0)
+    first, second = await depot.order(km=7), await depot.order(km=14)
+    one = await given(depot, first, engineer, NINE + timedelta(minutes=60))
+    two = await given(depot, second, engineer, NINE + timedelta(minutes=180))
+    assert await drain(db, HANDLERS) >= 1
+    assert (await eta(depot, one))["eta"] == NINE + timedelta(minutes=60)
+    assert (await eta(depot, two))["told_at"] is None
+    before = await depot.visit(two)
+    clock.set(NINE + timedelta(minutes=150))
+    await tell(depot, engineer, one, "travelling", clock.now())
+    assert await drain(db, HANDLERS) >= 1
+    here, there = await eta(depot, one), await eta(depot, two)
+    assert here["because"] == "departed"
+    assert here["eta"] > NINE + timedelta(minutes=160)
+    assert there["eta"] > here["eta"] + timedelta(minutes=60)
+    assert {row["visit_id"] for row in await lines(depot, "visit.eta_told")} == {one, two}
+    assert (await depot.visit(two))["revision"] == before["revision"]
+    # A second look at the same day says nothing new.
+    async with depot.work() as work:
+        await work.execute(
+            "update timer set state = 'armed', due_at = now(), epoch = epoch + 1 where channel = 'eta'"
+        )
+    assert await drain(db, HANDLERS) >= 1
+    assert len(await lines(depot, "visit.eta_told")) == 2
+
+
+async def test_a_window_that_will_be_missed_is_told_once(
+    depot: Depot, standing: tuple[Database, ManualClock]
+) -> None:
+    """The customer took the morning off: that nobody comes in it is said as soon as it is known, and not every minute."""
+    db, clock = standing
+    (engineer,) = await depot.crew(0)
+    order = await depot.order(km=7)
+    visit = await given(depot, order, engineer, NINE + timedelta(minutes=60))
+    async with depot.work() as work:
+        await work.execute(
+            "update work_order set requested_from = $2, requested_until = $3 where id = $1",
+            order,
+            NINE,
+            NINE + timedelta(minutes=65),
+        )
+    await drain(db, HANDLERS)
+    for late in (66, 70, 75):
+        clock.set(NINE + timedelta(minutes=late))
+        async with depot.work() as work:
+            await work.execute(
+                "update timer set state = 'armed', due_at = now(), epoch = epoch + 1 where channel = 'eta'"
+            )
+        await drain(db, HANDLERS)
+    (line,) = await lines(depot, "visit.window_missed")
+    assert line["visit_id"] == visit
+    assert '"zh"' in line["data"]
+    assert '"en"' in line["data"]
+    assert (await eta(depot, visit))["missed_at"] == NINE + timedelta(minutes=66)
+
+
+async def test_the_next_look_is_set_and_ends_with_the_day(
+    depot: Depot, standing: tuple[Database, ManualClock]
+) -> None:
+    """Five minutes without a phone's word must not freeze the customer's page; a day without visits must not tick on."""
+    db, _ = standing
+    (engineer,) = await depot.crew(0)
+    visit = await given(depot, await depot.order(km=3), engineer, NINE + timedelta(minutes=30))
+    await drain(db, HANDLERS)
+    timer = await depot.row(
+        "select state, due_at > now() + interval '4 minutes' as later from timer where channel = 'eta'"
+    )
+    assert (timer["state"], timer["later"]) == ("armed", True)
+    async with depot.work() as work:
+        await assign.cancel_visit(work, visit, "not needed")
+    await drain(db, HANDLERS)
+    timer = await depot.row("select state from timer where channel = 'eta'")
+    assert timer["state"] == "fired"
+
+
+async def test_a_position_under_way_brings_the_arrival_nearer(
+    depot: Depot, standing: tuple[Database, ManualClock]
+) -> None:
+    """The customer's minutes count down with the van and not with the plan."""
+    db, clock = standing
+    (engineer,) = await depot.crew(0)
+    visit = await given(depot, await depot.order(km=20), engineer, NINE + timedelta(minutes=90))
+    await tell(depot, engineer, visit, "travelling", NINE)
+    await drain(db, HANDLERS)
+    whole = (await eta(depot, visit))["eta"]
+    clock.set(NINE + timedelta(minutes=5))
+    await depot.at(engineer, 15)
+    async with depot.work() as work:
+        await work.execute(
+            "update timer set state = 'armed', due_at = now(), epoch = epoch + 1 where channel = 'eta'"
+        )
+    await drain(db, HANDLERS)
+    assert (await eta(depot, visit))["eta"] < whole - timedelta(minutes=20)
