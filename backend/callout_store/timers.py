@@ -58,7 +58,8 @@ async def move_many(work: Work, timers: list[tuple[str, datetime | None, str, Ma
     await work.execute(
         """
         insert into timer (key, due_at, channel, payload)
-        select k, coalesce(d, now()), c, p::jsonb from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) as t(k, d, c, p)
+        select k, coalesce(d, now()), c, p::jsonb
+        from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) as t(k, d, c, p)
         on conflict (org_id, key) do update
         set due_at = excluded.due_at, channel = excluded.channel, payload = excluded.payload,
             state = 'armed', epoch = timer.epoch + 1, fired_at = null

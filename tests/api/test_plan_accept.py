@@ -12,14 +12,14 @@ from plan_runs import FIVE, HOUR, ask, lines, proposal, run, work_off
 from callout_dispatch import assign, engineers, visit_rows
 from callout_dispatch.crew import set_crew
 from callout_dispatch.engineer_terms import NewAbsence
+from callout_dispatch.planning.checker import check
+from callout_dispatch.planning.terms import Plan
+from callout_dispatch.planning.vroom_planner import VroomPlanner
 from callout_dispatch.plans import runs
 from callout_dispatch.plans.accept import Accepted, accept
 from callout_dispatch.plans.changes import Kind
-from callout_dispatch.plans.checker import check
 from callout_dispatch.plans.problems import load_problem
 from callout_dispatch.plans.rebuild import rebuild, standing_of
-from callout_dispatch.plans.terms import Plan
-from callout_dispatch.plans.vroom_planner import VroomPlanner
 from callout_dispatch.visit_rows import NewVisit
 from callout_store.clock import ManualClock
 from callout_store.errors import (

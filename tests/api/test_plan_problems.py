@@ -12,12 +12,12 @@ from callout_dispatch import assign, engineers, visit_rows
 from callout_dispatch.crew import set_crew
 from callout_dispatch.engineer_terms import NewAbsence, NewTerritory
 from callout_dispatch.pick_terms import ReasonCode
+from callout_dispatch.planning.checker import check
+from callout_dispatch.planning.terms import Lock, Task
 from callout_dispatch.plans import problems
-from callout_dispatch.plans.checker import check
 from callout_dispatch.plans.loaded import Loaded, pack, unpack
 from callout_dispatch.plans.problems import load_problem
 from callout_dispatch.plans.rebuild import rebuild, standing_of
-from callout_dispatch.plans.terms import Lock, Task
 from callout_dispatch.policy import STANDARD, Policy
 from callout_dispatch.visit_rows import NewVisit
 from callout_dispatch.windows import seconds

@@ -13,12 +13,13 @@ from plan_runs import FIVE, HOUR, ask, at_once, claimed, lines, proposal, run, w
 from callout_backend.jobs.drain import Drainer, Long, drain
 from callout_backend.jobs.plans import plan_handler, watch_handler
 from callout_dispatch import assign
-from callout_dispatch.plans import problems, processes, runs
+from callout_dispatch.planning import processes
+from callout_dispatch.planning.processes import PlannerDied, PlannerPool, PlannerTimeout
+from callout_dispatch.planning.terms import Plan, Route, Stop
+from callout_dispatch.plans import problems, runs
 from callout_dispatch.plans.changes import Kind
 from callout_dispatch.plans.loaded import unpack
-from callout_dispatch.plans.processes import PlannerDied, PlannerPool, PlannerTimeout
 from callout_dispatch.plans.run_writes import WATCH_CHANNEL
-from callout_dispatch.plans.terms import Plan, Route, Stop
 from callout_store import outbox
 from callout_store.clock import ManualClock
 from callout_store.errors import BadField, LimitExceeded, NotFound, WrongState

@@ -14,9 +14,9 @@ import time
 import msgspec
 from plan_problems import HOUR, MORNING, lane, matrix, standing_at, task, with_
 
-from callout_dispatch.plans.checker import check
-from callout_dispatch.plans.inserter import InserterPlanner, insert
-from callout_dispatch.plans.terms import Lock, Plan, Problem, Rest
+from callout_dispatch.planning.checker import check
+from callout_dispatch.planning.inserter import InserterPlanner, insert
+from callout_dispatch.planning.terms import Lock, Plan, Problem, Rest
 from callout_orders.terms import Priority
 
 ENGINEERS, VISITS, URGENT = 50, 400, 200

@@ -18,9 +18,9 @@ import msgspec
 import numpy as np
 
 from callout_backend.demo import sf311
-from callout_dispatch.plans.checker import check
-from callout_dispatch.plans.inserter import insert
-from callout_dispatch.plans.terms import Lane, Lock, Plan, Planner, Problem, Rest, Standing, Stop, Task
+from callout_dispatch.planning.checker import check
+from callout_dispatch.planning.inserter import insert
+from callout_dispatch.planning.terms import Lane, Lock, Plan, Planner, Problem, Rest, Standing, Stop, Task
 from callout_geo.travel import Travel, matrix_seconds
 from callout_orders.terms import Priority
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from hypothesis import strategies as st
 
-from callout_dispatch.plans.terms import (
+from callout_dispatch.planning.terms import (
     Lane,
     Left,
     Lock,

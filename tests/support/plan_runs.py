@@ -8,11 +8,11 @@ from uuid import UUID
 from depots import NINE, Depot
 
 from callout_backend.jobs.plans import plan_handler
+from callout_dispatch.planning.inserter import InserterPlanner
+from callout_dispatch.planning.processes import PlannerCanceled
+from callout_dispatch.planning.terms import Plan, Problem, Progress
 from callout_dispatch.plans import run_rows, runs
-from callout_dispatch.plans.inserter import InserterPlanner
-from callout_dispatch.plans.processes import PlannerCanceled
 from callout_dispatch.plans.run_rows import ChangeRow, Run
-from callout_dispatch.plans.terms import Plan, Problem, Progress
 from callout_store.ids import new_id
 from callout_store.outbox import Claimed
 

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from plan_problems import HOUR, MORNING, drive, lane, plan_of, problem, task, with_
 
-from callout_dispatch.plans.check_texts import explain
-from callout_dispatch.plans.checker import Code, Violation, check
-from callout_dispatch.plans.terms import Lock, Plan, Problem, Rest, Route, Standing, Stock, Stop
+from callout_dispatch.planning.check_texts import explain
+from callout_dispatch.planning.checker import Code, Violation, check
+from callout_dispatch.planning.terms import Lock, Plan, Problem, Rest, Route, Standing, Stock, Stop
 from callout_dispatch.policy import Availability, DueDate, MaxTravel, PartsOnVan, Policy
 from callout_orders.terms import Priority
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from plan_problems import HOUR, MORNING, drive, lane, plan_of, problem, standing_at, task, with_
 
-from callout_dispatch.plans.checker import check
-from callout_dispatch.plans.figures import compare, figures
-from callout_dispatch.plans.inserter import InserterPlanner, insert, remove, repair, standing_plan
-from callout_dispatch.plans.terms import Lock, Plan, Problem, Rest, Standing, Stock
+from callout_dispatch.planning.checker import check
+from callout_dispatch.planning.figures import compare, figures
+from callout_dispatch.planning.inserter import InserterPlanner, insert, remove, repair, standing_plan
+from callout_dispatch.planning.terms import Lock, Plan, Problem, Rest, Standing, Stock
 from callout_dispatch.policy import PartsOnVan, Policy, RedLane
 from callout_orders.terms import Priority
 

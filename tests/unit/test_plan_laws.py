@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from plan_problems import HOUR, PLAIN, Size, lane, made_up, plan_of, standing_at, with_
 
-from callout_dispatch.plans.checker import check
-from callout_dispatch.plans.cost import Cost, cost
-from callout_dispatch.plans.improve import fill, improve
-from callout_dispatch.plans.inserter import InserterPlanner, insert, remove, repair, standing_plan
-from callout_dispatch.plans.settle import settle, standing
-from callout_dispatch.plans.sheet import Sheet
-from callout_dispatch.plans.terms import Lane, Lock, Plan, Problem, Rest, Route, Stop
+from callout_dispatch.planning.checker import check
+from callout_dispatch.planning.cost import Cost, cost
+from callout_dispatch.planning.improve import fill, improve
+from callout_dispatch.planning.inserter import InserterPlanner, insert, remove, repair, standing_plan
+from callout_dispatch.planning.settle import settle, standing
+from callout_dispatch.planning.sheet import Sheet
+from callout_dispatch.planning.terms import Lane, Lock, Plan, Problem, Rest, Route, Stop
 from callout_orders.terms import Priority
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -14,20 +14,20 @@ import numpy as np
 import psutil
 import pytest
 
-from callout_dispatch.plans.checker import check
-from callout_dispatch.plans.processes import (
+from callout_dispatch.planning.checker import check
+from callout_dispatch.planning.processes import (
     PLANNERS,
     PlannerCanceled,
     PlannerDied,
     PlannerPool,
     PlannerTimeout,
 )
-from callout_dispatch.plans.terms import TASKS_MAX, Lane, Problem, Task
+from callout_dispatch.planning.terms import TASKS_MAX, Lane, Problem, Task
 from callout_orders.terms import Priority
 
 STRANGE = """
 import os, signal, time
-from callout_dispatch.plans.terms import Plan
+from callout_dispatch.planning.terms import Plan
 
 
 class Base:

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from callout_dispatch.plans.checker import Plan, check
-from callout_dispatch.plans.cost import cost
-from callout_dispatch.plans.terms import Lane, Lock, Problem, Rest, Standing, Stock, Task
-from callout_dispatch.plans.vroom_planner import VroomPlanner
+from callout_dispatch.planning.checker import Plan, check
+from callout_dispatch.planning.cost import cost
+from callout_dispatch.planning.terms import Lane, Lock, Problem, Rest, Standing, Stock, Task
+from callout_dispatch.planning.vroom_planner import VroomPlanner
 from callout_dispatch.policy import (
     STANDARD,
     AnyRule,

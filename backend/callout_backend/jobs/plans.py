@@ -19,16 +19,16 @@ import structlog
 from callout_backend.jobs.drain import Handler, Long
 from callout_dispatch import policies
 from callout_dispatch.places.speeds import travel_model
+from callout_dispatch.planning.processes import PlannerCanceled, solve
+from callout_dispatch.planning.terms import Problem
 from callout_dispatch.plans import problems, runs, what_if, what_if_sides
 from callout_dispatch.plans.changes import changes_of
 from callout_dispatch.plans.draft import Draft, make_draft
 from callout_dispatch.plans.loaded import Loaded, loaded, pack
-from callout_dispatch.plans.processes import PlannerCanceled, solve
 from callout_dispatch.plans.row_terms import Rows
 from callout_dispatch.plans.run_figures import figures_of
 from callout_dispatch.plans.run_rows import Run
 from callout_dispatch.plans.solving import NoPlan, Solve, Solved, solve_checked
-from callout_dispatch.plans.terms import Problem
 from callout_dispatch.policy import Policy
 from callout_geo.travel import Travel
 from callout_store.errors import LimitExceeded, Refusal

@@ -23,7 +23,7 @@ from callout_backend.jobs.handlers import make_handlers
 from callout_backend.jobs.wake import FUNCTION, QUEUE, connect, deserialize, disconnect, serialize, wake
 from callout_backend.settings import Settings
 from callout_backend.wiring import make_database
-from callout_dispatch.plans import processes
+from callout_dispatch.planning import processes
 from callout_store import outbox
 from callout_store.errors import Refusal
 from callout_store.ids import new_id

@@ -1,1 +1,1 @@
-"""Plans: many visits over many engineers and days at once, proposed, checked, and accepted by a person."""
+"""Plans as the office has them: asked for, proposed, accepted whole or in part, compared; the database side of planning."""

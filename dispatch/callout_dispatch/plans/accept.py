@@ -14,17 +14,17 @@ import msgspec
 
 from callout_dispatch import policies
 from callout_dispatch.places.speeds import travel_model
+from callout_dispatch.planning.check_texts import explain
+from callout_dispatch.planning.checker import Violation, check
+from callout_dispatch.planning.terms import Plan
 from callout_dispatch.plans.apply import Taken, write_changes
 from callout_dispatch.plans.changes import WRITES, Kind
-from callout_dispatch.plans.check_texts import explain
-from callout_dispatch.plans.checker import Violation, check
 from callout_dispatch.plans.loaded import Loaded, estimate, loaded, unpack, with_known
 from callout_dispatch.plans.problems import TASKS_MAX, load_draft
 from callout_dispatch.plans.rebuild import Booked, rebuild, standing_of
 from callout_dispatch.plans.run_rows import ChangeRow, Run, changes_by_number, run_by_id
 from callout_dispatch.plans.run_writes import note
 from callout_dispatch.plans.runs import locked_proposal, settle
-from callout_dispatch.plans.terms import Plan
 from callout_dispatch.plans.texts import WHY_NOT, InfeasibleChanges, StaleChanges, Text
 from callout_dispatch.visit_rows import lock_calendars
 from callout_dispatch.visit_states import ENDED

@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 
 from callout_dispatch.pick_terms import Reason
+from callout_dispatch.planning.terms import Plan, Stop, Task
 from callout_dispatch.plans.loaded import Loaded
-from callout_dispatch.plans.terms import Plan, Stop, Task
 
 
 class Kind(StrEnum):

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from callout_dispatch.pick_terms import Reason, ReasonCode
+from callout_dispatch.planning.terms import CREW_MAX, Lane, Left, Lock, Rest, Standing, Stock, Task
 from callout_dispatch.plans.row_terms import EngineerRow, OrderRow, Place, Rows, ShiftRow, VisitRow, Wish
-from callout_dispatch.plans.terms import CREW_MAX, Lane, Left, Lock, Rest, Standing, Stock, Task
 from callout_dispatch.policy import Policy, RequestedWindow, VisitingHours
 from callout_dispatch.visit_states import LOCKED_TO_ENGINEER, VisitState
 from callout_dispatch.windows import Stretch, clipped, seconds, seconds_up, start_windows

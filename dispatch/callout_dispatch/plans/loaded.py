@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from callout_dispatch.planning.terms import Lane, Left, Lock, Problem, Seconds, Stock, Task
 from callout_dispatch.plans.draft import Draft
 from callout_dispatch.plans.row_terms import Place
-from callout_dispatch.plans.terms import Lane, Left, Lock, Problem, Seconds, Stock, Task
 from callout_dispatch.policy import Policy
 from callout_dispatch.windows import clipped
 from callout_geo.routing.base import PROVIDERS

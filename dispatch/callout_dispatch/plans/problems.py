@@ -14,11 +14,11 @@ import numpy as np
 from callout_dispatch import policies
 from callout_dispatch.places import legs
 from callout_dispatch.places.speeds import travel_model
+from callout_dispatch.planning.terms import LANES_MAX
 from callout_dispatch.plans.draft import Draft, make_draft
 from callout_dispatch.plans.loaded import ESTIMATE, Loaded, Ways, estimate, loaded, whole_minutes
 from callout_dispatch.plans.row_terms import Scope
 from callout_dispatch.plans.rows import load_rows
-from callout_dispatch.plans.terms import LANES_MAX
 from callout_dispatch.policy import Policy
 from callout_geo.points import Point
 from callout_geo.routing.base import NONE, PROVIDERS

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from callout_dispatch.plans.check_parts import bearer
-from callout_dispatch.plans.check_times import free_pieces
-from callout_dispatch.plans.checker import home_lane
-from callout_dispatch.plans.terms import Lane, Left, Plan, Problem, Rest, Route, Stock, Stop
+from callout_dispatch.planning.check_parts import bearer
+from callout_dispatch.planning.check_times import free_pieces
+from callout_dispatch.planning.checker import home_lane
+from callout_dispatch.planning.terms import Lane, Left, Plan, Problem, Rest, Route, Stock, Stop
 
 
 class Booked(msgspec.Struct, frozen=True, kw_only=True):

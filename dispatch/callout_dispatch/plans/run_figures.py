@@ -4,12 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from callout_dispatch.planning.figures import Figures, figures
+from callout_dispatch.planning.inserter import standing_plan
+from callout_dispatch.planning.terms import Plan
 from callout_dispatch.plans.changes import WRITES, Change, Kind
-from callout_dispatch.plans.figures import Figures, figures
-from callout_dispatch.plans.inserter import standing_plan
 from callout_dispatch.plans.loaded import Loaded
 from callout_dispatch.plans.solving import Solved
-from callout_dispatch.plans.terms import Plan
 from callout_orders.terms import Priority
 
 

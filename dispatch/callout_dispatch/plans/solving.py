@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 import msgspec
 import structlog
 
-from callout_dispatch.plans.checker import check
-from callout_dispatch.plans.processes import PlannerCanceled, solve
-from callout_dispatch.plans.terms import Plan, Problem, Progress
+from callout_dispatch.planning.checker import check
+from callout_dispatch.planning.processes import PlannerCanceled, solve
+from callout_dispatch.planning.terms import Plan, Problem, Progress
 
 log = structlog.get_logger(__name__)
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
-from callout_dispatch.plans.check_times import free_pieces, place_of
-from callout_dispatch.plans.cost import cost
-from callout_dispatch.plans.terms import Lane, Plan, Problem, Route
+from callout_dispatch.planning.check_times import free_pieces, place_of
+from callout_dispatch.planning.cost import cost
+from callout_dispatch.planning.terms import Lane, Plan, Problem, Route
 from callout_orders.terms import Priority
 
 AT_RISK_S: Final = 30 * 60

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from callout_dispatch.plans import check_parts, check_rules, check_times
-from callout_dispatch.plans.check_terms import Booking, Code, Violation, bookings_of
-from callout_dispatch.plans.terms import Lane, Lock, Plan, Problem, Route, Task
+from callout_dispatch.planning import check_parts, check_rules, check_times
+from callout_dispatch.planning.check_terms import Booking, Code, Violation, bookings_of
+from callout_dispatch.planning.terms import Lane, Lock, Plan, Problem, Route, Task
 
 __all__ = ["Code", "Violation", "check", "home_lane"]
 

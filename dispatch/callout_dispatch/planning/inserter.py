@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 
-from callout_dispatch.plans.checker import check
-from callout_dispatch.plans.improve import fill, improve, rounds
-from callout_dispatch.plans.insertion import Insertion, Move, insert, remove
-from callout_dispatch.plans.settle import planned, settle, standing
-from callout_dispatch.plans.sheet import Sheet
-from callout_dispatch.plans.terms import Lock, Plan, Problem, Progress
+from callout_dispatch.planning.checker import check
+from callout_dispatch.planning.improve import fill, improve, rounds
+from callout_dispatch.planning.insertion import Insertion, Move, insert, remove
+from callout_dispatch.planning.settle import planned, settle, standing
+from callout_dispatch.planning.sheet import Sheet
+from callout_dispatch.planning.terms import Lock, Plan, Problem, Progress
 
 __all__ = ["InserterPlanner", "Insertion", "Move", "insert", "remove", "repair", "standing_plan"]
 

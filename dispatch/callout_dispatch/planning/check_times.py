@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from callout_dispatch.plans.check_terms import Code, Detail, Violation, minutes
-from callout_dispatch.plans.terms import Lane, Lock, Plan, Problem, Rest, Route, Stop
+from callout_dispatch.planning.check_terms import Code, Detail, Violation, minutes
+from callout_dispatch.planning.terms import Lane, Lock, Plan, Problem, Rest, Route, Stop
 from callout_dispatch.policy import Availability
 
 Stretch = tuple[int, int]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from callout_dispatch.plans.check_terms import Code, Violation
-from callout_dispatch.plans.terms import Lane, Plan, Problem, Stop, Task
+from callout_dispatch.planning.check_terms import Code, Violation
+from callout_dispatch.planning.terms import Lane, Plan, Problem, Stop, Task
 from callout_dispatch.policy import PartsOnVan
 
 

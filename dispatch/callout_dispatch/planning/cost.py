@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from callout_dispatch.plans.terms import Plan, Problem, Task
+from callout_dispatch.planning.terms import Plan, Problem, Task
 
 LEFT_S: Final = 3_600
 MOVED_S_MIN: Final = 300

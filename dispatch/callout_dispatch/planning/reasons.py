@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from callout_dispatch.pick_terms import Reason, ReasonCode
-from callout_dispatch.plans.terms import Lane, Left, Lock, Problem, Task
+from callout_dispatch.planning.terms import Lane, Left, Lock, Problem, Task
 from callout_dispatch.policy import (
     Capacity,
     DueDate,

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from callout_dispatch.plans import check_parts
-from callout_dispatch.plans.check_rules import who
-from callout_dispatch.plans.checker import home_lane
-from callout_dispatch.plans.places import best, with_rests
-from callout_dispatch.plans.sheet import Sheet
-from callout_dispatch.plans.terms import Lock, Plan, Stop, Task
-from callout_dispatch.plans.timing import Item, Track
+from callout_dispatch.planning import check_parts
+from callout_dispatch.planning.check_rules import who
+from callout_dispatch.planning.checker import home_lane
+from callout_dispatch.planning.places import best, with_rests
+from callout_dispatch.planning.sheet import Sheet
+from callout_dispatch.planning.terms import Lock, Plan, Stop, Task
+from callout_dispatch.planning.timing import Item, Track
 
 
 class Booked(msgspec.Struct, frozen=True):

@@ -10,12 +10,12 @@ from itertools import pairwise
 import msgspec
 
 from callout_dispatch.pick_terms import ReasonCode
-from callout_dispatch.plans.check_parts import bearer, vans_at_start
-from callout_dispatch.plans.check_times import back_limit_s, free_pieces
-from callout_dispatch.plans.cost import MOVED_S_MIN, late_cost_s, move_prices_s, worth_s
-from callout_dispatch.plans.reasons import NEVER_S, Compatibility, leg_s_max, work_limits
-from callout_dispatch.plans.terms import Left, Plan, Problem, Rest, Route, Stock, Task
-from callout_dispatch.plans.timing import Item, Track, Ways, Windows
+from callout_dispatch.planning.check_parts import bearer, vans_at_start
+from callout_dispatch.planning.check_times import back_limit_s, free_pieces
+from callout_dispatch.planning.cost import MOVED_S_MIN, late_cost_s, move_prices_s, worth_s
+from callout_dispatch.planning.reasons import NEVER_S, Compatibility, leg_s_max, work_limits
+from callout_dispatch.planning.terms import Left, Plan, Problem, Rest, Route, Stock, Task
+from callout_dispatch.planning.timing import Item, Track, Ways, Windows
 from callout_dispatch.policy import DueDate, PartsOnVan, RequestedWindow, VisitingHours
 
 

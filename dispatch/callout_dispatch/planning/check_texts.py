@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from callout_dispatch.plans.check_terms import Code, Violation
+from callout_dispatch.planning.check_terms import Code, Violation
 
 _TEXTS: Final[dict[Code, dict[str, str]]] = {
     Code.UNKNOWN_TASK: {

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from callout_dispatch.plans.reasons import NEVER_S
-from callout_dispatch.plans.sketch import Row, Sketch
+from callout_dispatch.planning.reasons import NEVER_S
+from callout_dispatch.planning.sketch import Row, Sketch
 
 Sequences = dict[int, tuple[int, ...]]
 """For each lane's index its tasks in order."""

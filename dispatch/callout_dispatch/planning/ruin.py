@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from callout_dispatch.plans.sketch import Sketch, Tour
+from callout_dispatch.planning.sketch import Sketch, Tour
 
 REMOVED_MEAN: Final = 10
 STRING_MAX: Final = 10

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from callout_dispatch.plans.terms import Lane, Plan, Problem, Stop
+from callout_dispatch.planning.terms import Lane, Plan, Problem, Stop
 
 
 class Code(StrEnum):

@@ -11,14 +11,14 @@ from typing import Final
 
 import msgspec
 
-from callout_dispatch.plans.check_times import place_of
-from callout_dispatch.plans.checker import Code, check
-from callout_dispatch.plans.cost import worth_s
-from callout_dispatch.plans.places import Found, best, best_on, with_rests
-from callout_dispatch.plans.settle import taken_over
-from callout_dispatch.plans.sheet import Sheet
-from callout_dispatch.plans.terms import Lock, Plan, Problem, Route, Task
-from callout_dispatch.plans.timing import Track
+from callout_dispatch.planning.check_times import place_of
+from callout_dispatch.planning.checker import Code, check
+from callout_dispatch.planning.cost import worth_s
+from callout_dispatch.planning.places import Found, best, best_on, with_rests
+from callout_dispatch.planning.settle import taken_over
+from callout_dispatch.planning.sheet import Sheet
+from callout_dispatch.planning.terms import Lock, Plan, Problem, Route, Task
+from callout_dispatch.planning.timing import Track
 from callout_orders.terms import Priority
 
 TRIED_MAX: Final = 8

@@ -19,12 +19,12 @@ from typing import Final
 
 import msgspec
 
-from callout_dispatch.plans.planner_process import FRAME_BYTES, Asked, Told, framed
-from callout_dispatch.plans.terms import Plan, Problem, Progress
+from callout_dispatch.planning.planner_process import FRAME_BYTES, Asked, Told, framed
+from callout_dispatch.planning.terms import Plan, Problem, Progress
 
 PLANNERS: Final[Mapping[str, str]] = {
-    "vroom": "callout_dispatch.plans.vroom_planner:VroomPlanner",
-    "inserter": "callout_dispatch.plans.inserter:InserterPlanner",
+    "vroom": "callout_dispatch.planning.vroom_planner:VroomPlanner",
+    "inserter": "callout_dispatch.planning.inserter:InserterPlanner",
 }
 PROCESSES: Final = 2
 LATE_FACTOR: Final = 1.5
@@ -181,7 +181,7 @@ class PlannerPool:
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment[name] = "1"
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "callout_dispatch.plans.planner_process"),
+            *(sys.executable, "-m", "callout_dispatch.planning.planner_process"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=environment,

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from callout_dispatch.plans.check_parts import bearer
-from callout_dispatch.plans.sheet import Place, Sheet
-from callout_dispatch.plans.terms import Stock, Task
-from callout_dispatch.plans.timing import Fit, Item, Track
+from callout_dispatch.planning.check_parts import bearer
+from callout_dispatch.planning.sheet import Place, Sheet
+from callout_dispatch.planning.terms import Stock, Task
+from callout_dispatch.planning.timing import Fit, Item, Track
 
 STARTS_MAX: Final = 64
 """So many common starts are tried for a crew."""

@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from callout_dispatch.plans.check_times import free_pieces
-from callout_dispatch.plans.cost import MOVED_S_MIN, late_cost_s, move_prices_s, worth_s
-from callout_dispatch.plans.reasons import NEVER_S, Compatibility, leg_s_max, start_windows, work_limits
-from callout_dispatch.plans.terms import Lane, Problem, Route, Stop
+from callout_dispatch.planning.check_times import free_pieces
+from callout_dispatch.planning.cost import MOVED_S_MIN, late_cost_s, move_prices_s, worth_s
+from callout_dispatch.planning.reasons import NEVER_S, Compatibility, leg_s_max, start_windows, work_limits
+from callout_dispatch.planning.terms import Lane, Problem, Route, Stop
 from callout_dispatch.policy import Availability, PartsOnVan
 
 LISTED_PLACES_MAX: Final = 1_200

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from callout_dispatch.plans.check_terms import Booking, Code, Violation, bookings_of, minutes
-from callout_dispatch.plans.check_times import place_of
-from callout_dispatch.plans.terms import Lane, Lock, Plan, Problem, Route, Task
+from callout_dispatch.planning.check_terms import Booking, Code, Violation, bookings_of, minutes
+from callout_dispatch.planning.check_times import place_of
+from callout_dispatch.planning.terms import Lane, Lock, Plan, Problem, Route, Task
 from callout_dispatch.policy import (
     Capacity,
     DueDate,

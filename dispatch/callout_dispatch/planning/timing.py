@@ -14,8 +14,8 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import count
 
-from callout_dispatch.plans.cost import MOVED_S_MIN
-from callout_dispatch.plans.terms import Lane, Stop, Task
+from callout_dispatch.planning.cost import MOVED_S_MIN
+from callout_dispatch.planning.terms import Lane, Stop, Task
 
 Windows = tuple[tuple[int, int], ...]
 NEVER_S = 1 << 60

@@ -1,4 +1,4 @@
-"""A process that plans: `python -m callout_dispatch.plans.planner_process`, started and ended by `processes.py`.
+"""A process that plans: `python -m callout_dispatch.planning.planner_process`, started and ended by `processes.py`.
 
 A process of its own, because a solver is C++ that keeps Python's lock for as long as it works, and may crash or want too
 much memory. It reads problems from its standard input and writes progress and plans to its standard output, each as a length
@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from callout_dispatch.plans.terms import Plan, Planner, Problem
+from callout_dispatch.planning.terms import Plan, Planner, Problem
 
 MEMORY_BYTES_MAX: Final = 6 * 1024**3
 PROGRESS_S_MIN: Final = 0.2

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from callout_dispatch.pick_terms import Reason, ReasonCode
-from callout_dispatch.plans.reasons import NEVER_S
-from callout_dispatch.plans.ruin import State
-from callout_dispatch.plans.sketch import Sketch
-from callout_dispatch.plans.terms import Left
+from callout_dispatch.planning.reasons import NEVER_S
+from callout_dispatch.planning.ruin import State
+from callout_dispatch.planning.sketch import Sketch
+from callout_dispatch.planning.terms import Left
 
 MOMENTS_MAX: Final = 60
 """So many moments of its windows are tried for a task."""

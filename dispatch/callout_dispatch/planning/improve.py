@@ -15,10 +15,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from callout_dispatch.plans.cost import worth_s
-from callout_dispatch.plans.places import best, best_on
-from callout_dispatch.plans.sheet import Sheet
-from callout_dispatch.plans.terms import Lock, Task
+from callout_dispatch.planning.cost import worth_s
+from callout_dispatch.planning.places import best, best_on
+from callout_dispatch.planning.sheet import Sheet
+from callout_dispatch.planning.terms import Lock, Task
 
 ROUNDS_PER_S: Final = 200_000
 """Rounds of ruin and recreate a second, times tasks and 100 more: what a slow machine manages."""

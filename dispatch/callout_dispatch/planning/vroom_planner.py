@@ -16,14 +16,14 @@ import time
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
-from callout_dispatch.plans import ruin
-from callout_dispatch.plans.checker import home_lane
-from callout_dispatch.plans.recombine import recombine
-from callout_dispatch.plans.ruin import State
-from callout_dispatch.plans.sketch import Sketch, Tour
-from callout_dispatch.plans.special import Specials
-from callout_dispatch.plans.terms import Lock, Plan, Problem, Progress
-from callout_dispatch.plans.vroom_words import Sequences, Words
+from callout_dispatch.planning import ruin
+from callout_dispatch.planning.checker import home_lane
+from callout_dispatch.planning.recombine import recombine
+from callout_dispatch.planning.ruin import State
+from callout_dispatch.planning.sketch import Sketch, Tour
+from callout_dispatch.planning.special import Specials
+from callout_dispatch.planning.terms import Lock, Plan, Problem, Progress
+from callout_dispatch.planning.vroom_words import Sequences, Words
 
 SHORT_S: Final = 10.0
 """Up to so much time VROOM explores little."""

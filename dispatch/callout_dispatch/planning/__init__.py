@@ -1,0 +1,1 @@
+"""Planning itself, as values: problems and plans, planners, and the checker that trusts none of them."""
