@@ -8,11 +8,15 @@ from uuid import UUID
 import pytest
 from depots import NINE, Depot, standing_database
 from etas import tell
+from routing_server import OsrmServer, seconds_of
 
 from callout_backend.embedded import Urls
 from callout_backend.jobs.drain import Handlers, drain
 from callout_backend.jobs.etas import CHANNEL, refresh
 from callout_dispatch import assign
+from callout_dispatch.places import place_settings
+from callout_dispatch.places.providers import Providers, register
+from callout_geo.routing.over_http import Manners
 from callout_store.clock import ManualClock
 from callout_store.work import Database
 
@@ -148,3 +152,34 @@ async def test_a_position_under_way_brings_the_arrival_nearer(
         )
     await drain(db, HANDLERS)
     assert (await eta(depot, visit))["eta"] < whole - timedelta(minutes=20)
+
+
+async def test_the_way_is_asked_of_the_routing_service_and_estimated_without_it(
+    depot: Depot, standing: tuple[Database, ManualClock]
+) -> None:
+    """A mountain between two valleys: as the crow flies the customer would be promised half the time it takes; and a
+    service that is down must not leave the customer without any."""
+    db, _ = standing
+    (engineer,) = await depot.crew(0)
+    visit = await given(depot, await depot.order(km=20), engineer, NINE + timedelta(minutes=90))
+    async with OsrmServer() as osrm:
+        register(db, Providers(osrm_url=osrm.url, manners=Manners(timeout_s=1.0, total_s=5.0, attempts=1)))
+        async with depot.work() as work:
+            await place_settings.configure(work, travel_provider="osrm")
+        await tell(depot, engineer, visit, "travelling", NINE)
+        await drain(db, HANDLERS)
+        routed = await eta(depot, visit)
+        site = await depot.row("select lat, lng from site")
+        home = await depot.row("select home_lat as lat, home_lng as lng from engineer")
+        way_s = seconds_of((home["lat"], home["lng"]), (site["lat"], site["lng"]))
+    assert routed["provider"] == "osrm"
+    assert abs((routed["eta"] - NINE).total_seconds() - way_s) < 1.5
+    async with depot.work() as work:
+        await work.execute("delete from leg_cache where org_id = callout_org()")
+        await work.execute(
+            "update timer set state = 'armed', due_at = now(), epoch = epoch + 1 where channel = 'eta'"
+        )
+    await drain(db, HANDLERS)
+    estimated = await eta(depot, visit)
+    assert estimated["provider"] == "estimate"
+    assert estimated["eta"] != routed["eta"]

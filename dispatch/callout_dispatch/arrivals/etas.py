@@ -5,7 +5,7 @@ engineer's day, follows it by `rules.expect`, stores what changed, and owes the 
 says so. Nothing here touches a visit's row: an ETA is no change of the plan.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -25,6 +25,7 @@ from callout_dispatch.arrivals.rules import (
     tell,
 )
 from callout_dispatch.arrivals.texts import told_texts
+from callout_dispatch.places.legs import Leg
 from callout_dispatch.policy import Policy
 from callout_dispatch.roster import POSITION_MINUTES
 from callout_dispatch.visit_rows import visit_entry
@@ -146,17 +147,21 @@ async def situation(work: Work, engineer_id: UUID, travel: Travel) -> Situation:
     )
 
 
-def follow(
-    given: Situation, now: datetime, way_minutes: Callable[[Point, Point], float | None] | None = None
-) -> list[Expected]:
-    """The expected arrivals. `way_minutes` answers for legs that a routing service was asked for, None for the others."""
+def places(given: Situation) -> list[Point]:
+    """All places that the engineer may yet go between, each once."""
+    points = [given.where.point, *(visit.point for visit in given.visits)]
+    return list(dict.fromkeys(point for point in points if point is not None))
+
+
+def follow(given: Situation, now: datetime, legs: Mapping[tuple[Point, Point], Leg] = {}) -> list[Expected]:
+    """The expected arrivals. `legs` are the ways that a routing service was asked for; the others are estimated."""
 
     def way(start: Point | None, end: Point | None, at: datetime) -> float:
         if start is None or end is None:
             return given.policy.travel_minutes_unknown
-        routed = None if way_minutes is None else way_minutes(start, end)
-        if routed is not None:
-            return routed
+        leg = legs.get((start, end))
+        if leg is not None:
+            return leg.seconds / 60
         hour = given.travel.hour_of_week(int(at.timestamp() * 1_000_000))
         return float(given.travel.minutes(haversine_m(start, end), hour))
 
@@ -164,7 +169,11 @@ def follow(
 
 
 async def store(
-    work: Work, given: Situation, found: list[Expected], because: Because, provider: str = "estimate"
+    work: Work,
+    given: Situation,
+    found: list[Expected],
+    because: Because,
+    legs: Mapping[tuple[Point, Point], Leg] = {},
 ) -> list[UUID]:
     """Store expected arrivals and owe the customers a word where they must hear of it; the visits they hear of.
 
@@ -176,8 +185,8 @@ async def store(
     rows = await work.fetch(
         """
         insert into visit_eta (visit_id, eta, computed_at, because, provider)
-        select v.id, t.eta, $3, $4, $5
-        from unnest($1::uuid[], $2::timestamptz[]) as t(id, eta)
+        select v.id, t.eta, $3, $4, t.provider
+        from unnest($1::uuid[], $2::timestamptz[], $5::text[]) as t(id, eta, provider)
         join visit v on v.org_id = callout_org() and v.id = t.id and v.ended_at is null and v.engineer_id = $6
         order by v.id
         on conflict (org_id, visit_id) do update
@@ -190,7 +199,7 @@ async def store(
         [one.eta for one in found],
         work.now,
         because,
-        provider,
+        [_provider(one, due[one.visit_id], legs) for one in found],
         given.engineer_id,
     )
     # What was told meanwhile by another worker stands in the rows that were just locked, not in what was read before.
@@ -237,6 +246,14 @@ async def store(
         )
         await journal.write_many(work, entries)
     return told
+
+
+def _provider(one: Expected, visit: Due, legs: Mapping[tuple[Point, Point], Leg]) -> str:
+    """Who reckoned the way to a visit."""
+    if one.origin is None or visit.point is None:
+        return "none"
+    leg = legs.get((one.origin, visit.point))
+    return "estimate" if leg is None else leg.provider
 
 
 async def arm_next(work: Work, engineer_id: UUID, given: Situation) -> bool:

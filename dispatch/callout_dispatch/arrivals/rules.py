@@ -61,7 +61,7 @@ class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """When the engineer is expected at a visit, and sets out for it; `way_minutes` is the leg's.
+    """When the engineer is expected at a visit, and sets out for it; `way_minutes` is the leg's, which starts at `origin`.
 
     `late_minutes`: after the planned start. `done`: when the work there will be over.
     """
@@ -69,6 +69,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     visit_id: str
     eta: datetime
     leaves: datetime
+    origin: Point | None
     way_minutes: float
     late_minutes: float
     done: datetime
@@ -95,9 +96,10 @@ def expect(
     )
     for visit in ahead:
         if visit.stage == "travelling":
-            leaves, minutes, eta = _on_the_way(visit, where, place, way, now, free)
+            leaves, origin, minutes, eta = _on_the_way(visit, where, place, way, now)
         else:
             free, left = _rested(left, free, visit, place, way)
+            origin = place
             minutes = way(place, visit.point, free)
             leaves = max(free, visit.start - timedelta(minutes=minutes))
             eta = max(free + timedelta(minutes=minutes), visit.start)
@@ -108,6 +110,7 @@ def expect(
                 visit_id=visit.id,
                 eta=eta,
                 leaves=leaves,
+                origin=origin,
                 way_minutes=minutes,
                 late_minutes=max(late, 0.0),
                 done=done,
@@ -140,9 +143,9 @@ def _order(visit: Due) -> tuple[datetime, str]:
 
 
 def _on_the_way(
-    visit: Due, where: Whereabouts, place: Point | None, way: Way, now: datetime, free: datetime
-) -> tuple[datetime, float, datetime]:
-    """When they set out, the minutes of the way, and when they are there."""
+    visit: Due, where: Whereabouts, place: Point | None, way: Way, now: datetime
+) -> tuple[datetime, Point | None, float, datetime]:
+    """When they set out, where what is left of the way starts, its minutes, and when they are there."""
     set_out = visit.travelling_at or now
     if where.at >= set_out:
         # Heard of since: what is left of the way counts from there and then.
@@ -153,7 +156,7 @@ def _on_the_way(
     eta = start + timedelta(minutes=minutes)
     if eta <= now:
         eta = now + timedelta(minutes=ARRIVING_MINUTES)
-    return leaves, minutes, eta
+    return leaves, origin, minutes, eta
 
 
 def _rested(
