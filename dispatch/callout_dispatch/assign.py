@@ -13,7 +13,8 @@ from uuid import UUID
 import msgspec
 
 from callout_dispatch import policies
-from callout_dispatch.by_hand import REASON_MAX, choose, earliest_start
+from callout_dispatch.by_hand import REASON_MAX, choose, earliest_start, with_crew
+from callout_dispatch.crew import check_in_service, checked_crew
 from callout_dispatch.needs import BY_HAND, Waiting, load_order
 from callout_dispatch.pick import pick
 from callout_dispatch.pick_record import encode
@@ -28,7 +29,7 @@ from callout_dispatch.reassign import (
     reassign,
 )
 from callout_dispatch.roster import load_roster, window_from
-from callout_dispatch.texts import checked_line, say
+from callout_dispatch.texts import FieldRefused, checked_line, say
 from callout_dispatch.visit_rows import (
     Decision,
     NewVisit,
@@ -121,23 +122,32 @@ async def assign(
     reason: str = "",
     *,
     told: bool = True,
+    crew: Sequence[UUID] = (),
     parts: Mapping[str, int] | None = None,
     policy: Policy | None = None,
 ) -> UUID:
     """Give the order to this engineer by hand; the visit's id. Without `start` it gets the earliest free slot.
+
+    `crew` go along, and must be free then; fewer than the order needs is a broken rule like any other: nobody is sent
+    alone to work for two without being asked.
 
     The pick's hard rules hold: who breaks one is refused as EngineerUnavailable with the reasons, unless `override`
     with a `reason`, which is stored with the decision. `told=False` only schedules the visit; `dispatch_visit` tells.
     Raises NotFound, WrongState, BadField, EngineerUnavailable.
     """
     reason = checked_line("reason", reason, limit=REASON_MAX, blank=True)
-    await lock_calendars(work, [engineer_id])
+    others = checked_crew(crew)
+    if engineer_id in others:
+        raise FieldRefused("crew", "leads_already")
+    await lock_calendars(work, [engineer_id, *others])
     order = await load_order(work, order_id, lock=True)
     order.check_state(BY_HAND)
+    await check_in_service(work, others)
     policy = policy or await policies.active(work)
     choice = await choose(
         work, order, engineer_id, start=start, override=override, reason=reason, parts=parts, policy=policy
     )
+    choice = await with_crew(work, order, others, choice, policy, override, needed=order.crew_size - 1)
     visit = NewVisit(
         order_id=order.id,
         engineer_id=engineer_id,
@@ -146,6 +156,7 @@ async def assign(
         travel_minutes=choice.travel_minutes,
         method="hand",
         told=told,
+        crew=tuple(others),
     )
     await insert_visits(work, [visit])
     await insert_decisions(work, [choice.decision(order.id, visit.id, engineer_id, reason)])

@@ -1,6 +1,6 @@
 """A dispatcher's choice, held to the pick's hard rules unless the dispatcher insists. Reads only.
 
-By hand a dispatcher names who leads. Who goes along is named with `crew.set_crew`, so no crew is looked for here.
+By hand a dispatcher names who leads and who goes along, so no crew is looked for here.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ from callout_dispatch.needs import Waiting
 from callout_dispatch.pick import pick
 from callout_dispatch.pick_record import encode
 from callout_dispatch.pick_roster import Roster
-from callout_dispatch.pick_terms import MINUTE_US, Need, Reason, from_us, to_us
+from callout_dispatch.pick_terms import MINUTE_US, Need, Reason, ReasonCode, from_us, to_us
 from callout_dispatch.policy import Availability, Policy, RequestedWindow, VisitingHours
 from callout_dispatch.roster import load_roster, window_from
 from callout_dispatch.slot_at import SlotAt, leg_minutes, slot_at
@@ -24,7 +24,7 @@ from callout_dispatch.visit_rows import Decision, record_of
 from callout_store.errors import NotFound
 from callout_store.work import Work
 
-__all__ = ["REASON_MAX", "Choice", "check_slot", "choose", "crew_reasons", "earliest_start"]
+__all__ = ["REASON_MAX", "Choice", "check_slot", "choose", "crew_reasons", "earliest_start", "with_crew"]
 
 SLOT_HOURS: Final = 72
 """How far ahead a slot is looked for when the dispatcher names none."""
@@ -137,18 +137,53 @@ async def crew_reasons(
     crew: Collection[UUID],
     start: datetime,
     *,
-    without_visit: UUID,
+    without_visit: UUID | None,
     policy: Policy,
 ) -> tuple[Reason, ...]:
-    """What speaks against those who go along, at the time to which their visit moves. The caller holds their calendars."""
+    """What speaks against those who go along, at the time to which their visit moves. The caller holds their calendars.
+
+    Where that time has come already: at the first minute at which they can be there.
+    """
     need = msgspec.structs.replace(
         _need(work, order, None, start), skills={}, parts={}, required=frozenset(), preferred=frozenset()
     )
     found: list[Reason] = []
     for member in sorted(crew):
         roster = await _one(work, member, need, min(start, work.now), start, without_visit, policy)
-        found.extend(slot_at(need, roster, start, policy).reasons)
+        if start <= work.now:
+            # Their visit has begun without them.
+            way = leg_minutes(roster.candidates[0].position, need.point, policy, roster.travel, work.now)
+            found.extend(slot_at(need, roster, _whole_minute(work.now + timedelta(minutes=way)), policy).reasons)
+        else:
+            found.extend(slot_at(need, roster, start, policy).reasons)
     return tuple(found)
+
+
+async def with_crew(
+    work: Work,
+    order: Waiting,
+    crew: Collection[UUID],
+    choice: Choice,
+    policy: Policy,
+    override: bool,
+    *,
+    needed: int = 0,
+    without_visit: UUID | None = None,
+) -> Choice:
+    """The choice, once those who go along were asked as well: nobody is booked twice without being told.
+
+    `needed` is how many have to go along. Raises EngineerUnavailable unless `override`.
+    """
+    reasons = [Reason(ReasonCode.CREW_INCOMPLETE, {"crew": order.crew_size})] if len(crew) < needed else []
+    if crew:
+        reasons += await crew_reasons(
+            work, order, crew, choice.start, without_visit=without_visit, policy=policy
+        )
+    if not reasons:
+        return choice
+    if not override:
+        raise Unavailable(reasons)
+    return msgspec.structs.replace(choice, overridden=(*choice.overridden, *reasons))
 
 
 def _need(work: Work, order: Waiting, parts: Mapping[str, int] | None, around: datetime) -> Need:
@@ -204,10 +239,14 @@ def _forced(need: Need, roster: Roster, reasons: Sequence[Reason], policy: Polic
             break
     else:
         way = leg_minutes(roster.candidates[0].position, need.point, policy, roster.travel, need.earliest)
-        arrival = to_us(need.earliest + timedelta(minutes=way))
-        start = from_us(-(-arrival // MINUTE_US) * MINUTE_US)
+        start = _whole_minute(need.earliest + timedelta(minutes=way))
     end = start + timedelta(minutes=need.duration_minutes)
     return SlotAt(start=start, end=end, travel_minutes=round(way, 2), reasons=tuple(reasons))
+
+
+def _whole_minute(at: datetime) -> datetime:
+    """Rounded up."""
+    return from_us(-(-to_us(at) // MINUTE_US) * MINUTE_US)
 
 
 def _chosen(slot: SlotAt, need: Need, roster: Roster, policy: Policy, override: bool) -> Choice:

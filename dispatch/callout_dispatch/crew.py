@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from callout_dispatch import policies
+from callout_dispatch.by_hand import crew_reasons
+from callout_dispatch.needs import load_order
 from callout_dispatch.reading import EngineerView, engineers_by_ids
-from callout_dispatch.texts import FieldRefused, InWrongState
-from callout_dispatch.visit_rows import visit_entry
+from callout_dispatch.texts import REASON_MAX, FieldRefused, InWrongState, Unavailable, checked_line
+from callout_dispatch.visit_rows import lock_calendars, visit_entry
 from callout_dispatch.visit_states import ENDED, VISIT_STATE_LABELS, VisitState
 from callout_orders import progress
 from callout_store import journal
@@ -24,13 +27,29 @@ ENGINEER: Final = "engineer"
 
 
 async def set_crew(
-    work: Work, visit_id: UUID, engineer_ids: Sequence[UUID], revision: int | None = None
+    work: Work,
+    visit_id: UUID,
+    engineer_ids: Sequence[UUID],
+    revision: int | None = None,
+    override: bool = False,
+    reason: str = "",
 ) -> list[UUID]:
     """Let exactly these engineers work on a visit beside its own; their ids, sorted. The same again changes nothing.
 
-    Raises NotFound (visit, an engineer who is not in service), WrongState (ended), StaleRevision, BadField (an engineer
-    twice, or the visit's own), LimitExceeded.
+    Whoever joins must be free then (of a visit that has begun: as soon as they can be there), unless `override` with a
+    `reason`. Raises NotFound (visit, an engineer who is not in service), WrongState (ended), StaleRevision, BadField (an
+    engineer twice, or the visit's own), LimitExceeded, EngineerUnavailable.
     """
+    reason = checked_line("reason", reason, limit=REASON_MAX, blank=True)
+    if override and not reason:
+        raise FieldRefused("reason", "override_reason")
+    wanted = checked_crew(engineer_ids)
+    await lock_calendars(work, wanted)
+    return await change_crew(work, visit_id, wanted, revision, judged=True, override=override, reason=reason)
+
+
+def checked_crew(engineer_ids: Sequence[UUID]) -> list[UUID]:
+    """The ids, sorted. Raises BadField (somebody twice), LimitExceeded."""
     wanted = sorted(set(engineer_ids))
     if len(engineer_ids) > CREW_MAX:
         raise LimitExceeded(
@@ -39,9 +58,24 @@ async def set_crew(
     if len(wanted) < len(engineer_ids):
         twice = next(id_ for n, id_ in enumerate(engineer_ids) if id_ in engineer_ids[:n])
         raise FieldRefused("engineerIds", "twice", value=twice)
+    return wanted
+
+
+async def change_crew(
+    work: Work,
+    visit_id: UUID,
+    engineer_ids: Sequence[UUID],
+    revision: int | None = None,
+    *,
+    judged: bool = False,
+    override: bool = False,
+    reason: str = "",
+) -> list[UUID]:
+    """`set_crew` by somebody who holds the calendars; without `judged` the caller knows already that everybody is free."""
+    wanted = sorted(engineer_ids)
     visit = await work.fetchrow(
         """
-        select order_id, engineer_id, state, revision from visit
+        select order_id, engineer_id, state, revision, scheduled_start from visit
         where org_id = callout_org() and id = $1 for update
         """,
         visit_id,
@@ -57,7 +91,7 @@ async def set_crew(
         raise FieldRefused("engineerIds", "leads_already")
     # The order's document goes to more phones, or to fewer: nobody may be changing it meanwhile.
     await progress.hold(work, [visit["order_id"]])
-    await _check_in_service(work, wanted)
+    await check_in_service(work, wanted)
     before = {
         row["engineer_id"]
         for row in await work.fetch(
@@ -67,6 +101,19 @@ async def set_crew(
     joins, leaves = sorted(set(wanted) - before), sorted(before - set(wanted))
     if not joins and not leaves:
         return wanted
+    overridden = ""
+    if judged and joins and visit["scheduled_start"] is not None:
+        against = await crew_reasons(
+            work,
+            await load_order(work, visit["order_id"]),
+            joins,
+            visit["scheduled_start"],
+            without_visit=visit_id,
+            policy=await policies.active(work),
+        )
+        if against and not override:
+            raise Unavailable(against)
+        overridden = ",".join(sorted({one.code.value for one in against}))
     # Noted like a visit that was given away: what a leaver did on it, still offline, is not a stranger's work.
     await work.execute(
         """
@@ -94,7 +141,15 @@ async def set_crew(
     )
     await journal.write(
         work,
-        visit_entry("visit.crew_set", visit_id, visit["order_id"], crew=wanted, joined=joins, left=leaves),
+        visit_entry(
+            "visit.crew_set",
+            visit_id,
+            visit["order_id"],
+            crew=wanted,
+            joined=joins,
+            left=leaves,
+            **({"override": overridden, "reason": reason} if overridden else {}),
+        ),
     )
     work.touch("visit", visit_id)
     return wanted
@@ -149,7 +204,8 @@ async def crew_by_visit_ids(work: Work, visit_ids: Sequence[UUID]) -> list[list[
     return [crews.get(id_, []) for id_ in visit_ids]
 
 
-async def _check_in_service(work: Work, engineer_ids: Sequence[UUID]) -> None:
+async def check_in_service(work: Work, engineer_ids: Sequence[UUID]) -> None:
+    """Raises NotFound where one of these engineers is not there or not in service."""
     known = await work.fetchval(
         "select count(*) from engineer where org_id = callout_org() and id = any($1) and active",
         list(engineer_ids),

@@ -85,8 +85,8 @@ _TEXTS: Final[dict[ReasonCode, dict[str, str]]] = {
         "zh": "最早可于 {slot} 到达,但前置工单届时尚未完成",
     },
     ReasonCode.CREW_INCOMPLETE: {
-        "en": "could lead, but no complete crew of {crew} is free at that time",
-        "zh": "可以带队,但同一时间凑不齐 {crew} 人小组",
+        "en": "could lead, but the crew of {crew} is not complete at that time",
+        "zh": "可以带队,但届时 {crew} 人小组不完整",
     },
     ReasonCode.SHIFT_FULL: {
         "en": "needs {needed_minutes} free minutes with travel, has {free_minutes} at the longest",

@@ -11,10 +11,10 @@ from uuid import UUID
 import msgspec
 
 from callout_dispatch import policies
-from callout_dispatch.by_hand import Choice, choose, crew_reasons
+from callout_dispatch.by_hand import Choice, choose, with_crew
 from callout_dispatch.needs import Waiting, load_order
 from callout_dispatch.policy import Policy
-from callout_dispatch.texts import REASON_MAX, FieldRefused, InWrongState, Unavailable, checked_line
+from callout_dispatch.texts import REASON_MAX, FieldRefused, InWrongState, checked_line
 from callout_dispatch.visit_rows import (
     close_assignments,
     insert_decisions,
@@ -100,7 +100,12 @@ async def reassign(
         prefer=visit.scheduled_start,
         without_visit=visit.id,
     )
-    choice = await _with_crew(work, order, visit, crew - {engineer_id}, choice, policy, override)
+    others = crew - {engineer_id}
+    # Whoever takes the lead from within the crew leaves a place in it.
+    needed = order.crew_size - 1 if len(others) < len(crew) else 0
+    choice = await with_crew(
+        work, order, others, choice, policy, override, needed=needed, without_visit=visit.id
+    )
     await work.execute(
         "delete from visit_crew where org_id = callout_org() and visit_id = $1 and engineer_id = $2",
         visit.id,
@@ -184,7 +189,7 @@ async def move_visit(
         policy=policy,
         without_visit=visit.id,
     )
-    choice = await _with_crew(work, order, visit, crew, choice, policy, override)
+    choice = await with_crew(work, order, crew, choice, policy, override, without_visit=visit.id)
     await work.execute(
         """
         update visit set scheduled_start = $2, scheduled_end = $3, travel_minutes = $4, revision = revision + 1
@@ -357,26 +362,6 @@ async def _check_crew(work: Work, visit: _Held, crew: frozenset[UUID]) -> None:
     # Whoever changes a crew locks the visit's row: under that lock it is what it will stay.
     if await _crew(work, visit.id) != crew:
         raise StaleRevision(entity="visit", current=visit.revision, given=visit.revision - 1)
-
-
-async def _with_crew(
-    work: Work,
-    order: Waiting,
-    visit: _Held,
-    crew: frozenset[UUID],
-    choice: Choice,
-    policy: Policy,
-    override: bool,
-) -> Choice:
-    """The choice, once those who go along were asked as well: nobody is booked twice without being told."""
-    if not crew:
-        return choice
-    reasons = await crew_reasons(work, order, crew, choice.start, without_visit=visit.id, policy=policy)
-    if not reasons:
-        return choice
-    if not override:
-        raise Unavailable(reasons)
-    return msgspec.structs.replace(choice, overridden=(*choice.overridden, *reasons))
 
 
 async def _order(work: Work, visit: _Held) -> Waiting:

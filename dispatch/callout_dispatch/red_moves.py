@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from callout_dispatch import red_look
-from callout_dispatch.crew import set_crew
+from callout_dispatch.crew import change_crew
 from callout_dispatch.needs import load_order
 from callout_dispatch.pick_terms import Ranked
 from callout_dispatch.policy import Policy
@@ -99,7 +99,7 @@ async def hand_over(work: Work, visit: Row, slot: Ranked, why: str, **data: Any)
     await journal.write(work, visit_entry(kind, visit.id, visit.order_id, **told))
     work.touch("visit", visit.id)
     # Who goes along goes with the engineer; whoever leaves is noted like one who gave the visit away.
-    await set_crew(work, visit.id, [UUID(id_) for id_ in slot.crew])
+    await change_crew(work, visit.id, [UUID(id_) for id_ in slot.crew])
     await sync_orders(work, {visit.order_id})
 
 

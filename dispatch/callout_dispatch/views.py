@@ -34,6 +34,8 @@ class VisitView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     engineer_note: str
     hold: str | None
+    leg_provider: str | None
+    leg_metres: float | None
     revision: int
 
 

@@ -91,13 +91,16 @@ class DispatchMutations:
         override: bool = False,
         reason: str = "",
         tell: bool = True,
+        crew: list[UUID] | None = None,
     ) -> Visit:
-        """Give an order to this engineer by hand.
+        """Give an order to this engineer by hand, with this `crew`: an order for several needs them named.
 
         `override` with a `reason` sets the hard rules aside; with `tell: false` the visit is only scheduled.
         """
         id_ = await info.context.run(
-            lambda work: assign.assign(work, order_id, engineer_id, start, override, reason, told=tell)
+            lambda work: assign.assign(
+                work, order_id, engineer_id, start, override, reason, told=tell, crew=crew or ()
+            )
         )
         return await _visit(info, id_)
 
@@ -146,10 +149,21 @@ class DispatchMutations:
 
     @strawberry.mutation
     async def set_visit_crew(
-        self, info: Info, id: UUID, engineer_ids: list[UUID], revision: int | None = None
+        self,
+        info: Info,
+        id: UUID,
+        engineer_ids: list[UUID],
+        revision: int | None = None,
+        override: bool = False,
+        reason: str = "",
     ) -> Visit:
-        """Let exactly these engineers work on a visit beside its own: it comes to their phones, or leaves them."""
-        await info.context.run(lambda work: crew.set_crew(work, id, engineer_ids, revision))
+        """Let exactly these engineers work on a visit beside its own: it comes to their phones, or leaves them.
+
+        Whoever joins must be free then; `override` with a `reason` sets that aside.
+        """
+        await info.context.run(
+            lambda work: crew.set_crew(work, id, engineer_ids, revision, override, reason)
+        )
         return await _visit(info, id)
 
     @strawberry.mutation

@@ -119,6 +119,7 @@ class Visit:
 
     `state`: scheduled, dispatched, accepted, travelling, in_progress, completed, could_not_complete, canceled.
     `hold`: what a dispatcher pinned by hand, engineer, or time (and engineer); no plan or pick moves that.
+    `legProvider`: who reckoned the way there when it was planned, estimate, osrm or valhalla; `legMetres` on the road.
     """
 
     id: UUID
@@ -143,6 +144,8 @@ class Visit:
     created_at: datetime
     engineer_note: str
     hold: str | None
+    leg_provider: str | None
+    leg_metres: float | None
     revision: int
 
     order: WorkOrder | None = edge("orders", "order_id", "The order that it serves.")
