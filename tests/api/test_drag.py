@@ -139,3 +139,68 @@ async def test_the_check_writes_nothing(depot: Depot) -> None:
     before = await depot.visit(visit), await depot.row("select count(*) from journal")
     await check(depot, visit, second, 200)
     assert (await depot.visit(visit), await depot.row("select count(*) from journal")) == before
+
+
+STATES = {
+    "scheduled": {"plan": "scheduled"},
+    "dispatched": {},
+    "accepted": {"accepted_at": NINE},
+    "travelling": {"travelling_at": NINE},
+    "in_progress": {"travelling_at": NINE, "arrived_at": NINE},
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("hold", (None, "engineer", "time"))
+@pytest.mark.parametrize("away", (True, False), ids=("to another", "to another time"))
+async def test_the_check_says_what_the_move_does(
+    depot: Depot, state: str, hold: str | None, away: bool
+) -> None:
+    """A board that shows green and then refuses, or red for what an override could do, is not believed a second time."""
+    first, second = await depot.crew(0, 1)
+    visit = await given(depot, first, 60)
+    columns = {"state": state, "hold": hold, **STATES[state]}
+    async with depot.work() as work:
+        for name, value in columns.items():
+            await work.execute(f"update visit set {name} = $2 where id = $1", visit, value)
+    target, minutes = (second, None) if away else (None, 120)
+    seen = await check(depot, visit, target, minutes)
+    start = None if minutes is None else NINE + timedelta(minutes=minutes)
+
+    async def tried(**more: object) -> bool:
+        try:
+            async with depot.work() as work:
+                await drag.drag(work, visit, target, start, **more)  # type: ignore[arg-type]
+                raise Undone
+        except Undone:
+            return True
+        except WrongState:
+            return False
+
+    assert await tried() is seen.allowed
+    assert await tried(override=True, reason="the customer asked") is seen.possible
+    assert seen.locked is (
+        state in ("travelling", "in_progress") or hold == "time" or (hold is not None and away)
+    )
+
+
+class Undone(Exception):
+    """It was done, and shall not stand."""
+
+
+async def test_a_visit_that_another_takes_over_has_a_way_of_its_own(depot: Depot) -> None:
+    """The minutes and the depot of the engineer before would send the new one to pick up parts for another's van."""
+    first, second = await depot.crew(0, 1)
+    visit = await given(depot, first, 60)
+    async with depot.work() as work:
+        await work.execute("update visit set leg_provider = 'osrm', leg_metres = 4321 where id = $1", visit)
+    async with depot.work() as work:
+        await drag.drag(work, visit, None, NINE + timedelta(minutes=90))
+    row = await depot.visit(visit)
+    assert (row["leg_provider"], row["leg_metres"]) == ("estimate", None)
+    async with depot.work() as work:
+        await work.execute("update visit set leg_provider = 'osrm', leg_metres = 4321 where id = $1", visit)
+    async with depot.work() as work:
+        await drag.drag(work, visit, second)
+    row = await depot.visit(visit)
+    assert (row["leg_provider"], row["leg_metres"], row["pickup_depot_id"]) == ("estimate", None, None)

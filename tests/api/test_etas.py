@@ -1,6 +1,8 @@
 """Expected arrivals against the database: what makes them anew, what is stored, and which messages are owed."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextvars import Context
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +16,7 @@ from callout_backend.embedded import Urls
 from callout_backend.jobs.drain import Handlers, drain
 from callout_backend.jobs.etas import CHANNEL, refresh
 from callout_dispatch import assign
+from callout_dispatch.arrivals import etas
 from callout_dispatch.places import place_settings
 from callout_dispatch.places.providers import Providers, register
 from callout_geo.routing.over_http import Manners
@@ -83,6 +86,29 @@ async def test_a_departure_moves_every_later_arrival(
         )
     assert await drain(db, HANDLERS) >= 1
     assert len(await lines(depot, "visit.eta_told")) == 2
+
+
+async def test_a_departure_during_a_look_is_looked_at(
+    depot: Depot, standing: tuple[Database, ManualClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sets out in the moment in which the day is being followed would be on the customer's page five minutes later."""
+    db, clock = standing
+    (engineer,) = await depot.crew(0)
+    visit = await given(depot, await depot.order(km=7), engineer, NINE + timedelta(minutes=60))
+    clock.set(NINE + timedelta(minutes=90))
+    store, reports = etas.store, ["travelling"]
+
+    async def stored(*told: Any) -> list[UUID]:
+        if reports:
+            telling = tell(depot, engineer, visit, reports.pop(), clock.now())
+            await asyncio.create_task(telling, context=Context())  # a transaction of its own
+        return await store(*told)
+
+    monkeypatch.setattr(etas, "store", stored)
+    for _ in range(2):
+        await drain(db, HANDLERS)
+    assert not reports
+    assert (await eta(depot, visit))["because"] == "departed"
 
 
 async def test_a_window_that_will_be_missed_is_told_once(

@@ -15,10 +15,26 @@ from callout_store.engine import APP_ROLE, WORKER_ROLE
 from callout_store.ids import new_id
 from callout_store.work import Database, Work
 
-OUTSIDE = {"organisation", "throttle", "worker_heartbeat", "clock_guard", "sync_epoch", "migration"}
+OUTSIDE = {
+    "geocode_turn",
+    "organisation",
+    "throttle",
+    "worker_heartbeat",
+    "clock_guard",
+    "sync_epoch",
+    "migration",
+}
 """Tables without org_id. One more must be put here by hand, by someone who has thought about it."""
 
-APPEND_ONLY = {"journal", "outbox_attempt", "visit_event", "stock_move", "signature", "dispatch_decision"}
+APPEND_ONLY = {
+    "journal",
+    "outbox_attempt",
+    "visit_event",
+    "stock_move",
+    "signature",
+    "dispatch_decision",
+    "scheduling_policy",
+}
 
 VALUES = {
     "uuid": "gen_random_uuid()",

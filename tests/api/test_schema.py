@@ -32,7 +32,15 @@ OF_THE_INSTALLATION = {
     "migration",
     "geocode_turn",
 }
-APPEND_ONLY = {"journal", "outbox_attempt", "visit_event", "stock_move", "signature", "dispatch_decision"}
+APPEND_ONLY = {
+    "journal",
+    "outbox_attempt",
+    "visit_event",
+    "stock_move",
+    "signature",
+    "dispatch_decision",
+    "scheduling_policy",
+}
 
 
 @pytest.fixture

@@ -85,6 +85,28 @@ async def test_a_moved_timer_makes_the_old_firing_stale(db: Database, org_id: UU
     assert heard == [(1, False), (2, True)]
 
 
+async def test_setting_a_timer_again_overwrites_nobody(db: Database, org_id: UUID) -> None:
+    """Whoever handles a firing and comes back in five minutes would put off what somebody else wants looked at now."""
+    async with db.work(org_id) as work:
+        await timers.arm_many(work, [(key, PAST, "note", {}) for key in ("quiet", "moved", "canceled")])
+    assert await timers.fire_due(db) == 3
+    async with db.work(org_id) as work:
+        await timers.arm(work, key="moved", due_at=PAST, channel="note", payload={})
+        await timers.cancel(work, "canceled")
+        done = {
+            key: await timers.again(work, key=key, epoch=1, due_at=work.now + timedelta(days=1), payload={})
+            for key in ("quiet", "moved", "canceled", "unknown")
+        }
+    assert done == {"quiet": True, "moved": False, "canceled": False, "unknown": False}
+    assert await timers.fire_due(db) == 1
+    assert sorted(await fired(db, org_id)) == [
+        "timer:canceled:1",
+        "timer:moved:1",
+        "timer:moved:2",
+        "timer:quiet:1",
+    ]
+
+
 async def test_a_cancelled_timer_is_stale_and_does_not_fire(db: Database, org_id: UUID) -> None:
     """An order that was met or called off would still raise its alarm."""
     async with db.work(org_id) as work:

@@ -12,30 +12,21 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import httpx
-import numpy as np
 import pytest
 from http_phone import PULL, PUSH
 from load import Connection, Figures, drive, post
+from pick_sides import BESIDE, EMPTY, FULL, acts, timed
 from processes import Api, Program, device_token, free_port
 from raw_tables import RAW_TABLES
 from worlds import World
 
 from callout_backend.wiring import add_hooks
-from callout_dispatch.pick import pick
-from callout_dispatch.pick_roster import Roster
-from callout_dispatch.pick_terms import Break, Busy, Candidate, Need, Shift
-from callout_dispatch.policy import STANDARD
-from callout_geo.distance import unit_vectors
-from callout_geo.points import Point
-from callout_orders.terms import Priority
-from callout_store.ids import new_id
 from callout_store.work import Database
 
 ROUNDS = int(os.environ.get("CALLOUT_BENCH_ROUNDS", "5"))
@@ -319,94 +310,22 @@ async def test_list_of_visits(bench: Bench) -> None:
     record("list of 100 visits, requests", await bench.turns(ours, raw), missing={}, target=None)
 
 
-@pytest.mark.parametrize("days", ("empty days", "full days"))
+@pytest.mark.parametrize("days", (EMPTY, FULL))
 def test_pick_among_ten_thousand(days: str) -> None:
     """Ranking 10,000 engineers with reasons, beside a bare numpy mask, great-circle distance and partition.
 
-    The pick alone stands beside the quickest that numpy can do: unit vectors made before, one contiguous array an axis. With
-    ten candidates, ten refusals and the counts of all reasons read from it, it stands beside haversine from degrees. Full
-    days have no target: the bare sides know nothing of gaps and breaks.
+    Full days have no target: the bare sides know nothing of gaps and breaks.
     """
-    rng = np.random.default_rng(7)
-    now = datetime(2026, 1, 5, 9, tzinfo=UTC)
-    lat, lng = 37.7 + rng.random(10_000) * 0.5, -122.5 + rng.random(10_000) * 0.5
-    level = rng.integers(1, 6, 10_000)
-    busy = days != "empty days"
-    rest = Break(now + timedelta(hours=2), now + timedelta(hours=5), 45)
-    shift = Shift(now - timedelta(hours=1), now + timedelta(hours=8), breaks=(rest,) if busy else ())
-    candidates = [
-        Candidate(
-            id=str(new_id()),
-            name=f"E{n}",
-            skills={"sewer": int(level[n])},
-            position=Point(float(lat[n]), float(lng[n])),
-            shifts=(shift,),
-            busy=tuple(
-                Busy(
-                    now + timedelta(minutes=int(minute)),
-                    now + timedelta(minutes=int(minute) + 50),
-                    Point(37.95 + 0.2 * float(way), -122.25),
-                )
-                for minute, way in zip((20, 140, 260, 380), rng.random(4) - 0.5, strict=True)
-            )
-            if busy
-            else (),
-        )
-        for n in range(10_000)
-    ]
-    roster = Roster(candidates)
-    need = Need(
-        skills={"sewer": 2},
-        point=Point(37.95, -122.25),
-        duration_minutes=45,
-        earliest=now,
-        due_at=now + timedelta(hours=6),
-        priority=Priority.P1,
-    )
-    x, y, z = np.ascontiguousarray(unit_vectors(lat, lng).T)
-    here = unit_vectors(37.95, -122.25)
-
-    def ours() -> None:
-        result = pick(need, roster, STANDARD)
-        assert len(result.ranked) + len(result.out) == 10_000
-
-    def told() -> None:
-        result = pick(need, roster, STANDARD)
-        assert len(result.ranked[:10]) + len(result.out[:10]) == 20
-        assert sum(result.out_counts.values()) >= len(result.out)
-
-    def bare() -> None:
-        mask = level >= 2
-        dx, dy, dz = x[mask] - here[0], y[mask] - here[1], z[mask] - here[2]
-        distance = 2 * 6_371_008.8 * np.arcsin(0.5 * np.sqrt(dx * dx + dy * dy + dz * dz))
-        assert len(np.argpartition(distance, 10)[:10]) == 10
-
-    def haversine() -> None:
-        mask = level >= 2
-        la, lo = np.radians(lat[mask]), np.radians(lng[mask])
-        a = (
-            np.sin((la - np.radians(37.95)) / 2) ** 2
-            + np.cos(la) * np.cos(np.radians(37.95)) * np.sin((lo - np.radians(-122.25)) / 2) ** 2
-        )
-        distance = 2 * 6_371_008.8 * np.arcsin(np.sqrt(a))
-        assert len(np.argpartition(distance, 10)[:10]) == 10
-
-    acts = {"callout": ours, "numpy, vectors": bare, "callout, all read": told, "numpy, haversine": haversine}
-    sides: dict[str, list[Figures]] = {name: [] for name in acts}
+    given = acts(days)
+    sides: dict[str, list[Figures]] = {name: [] for name in given}
     for _ in range(ROUNDS):
-        runs = {name: Figures(name) for name in acts}
-        for _n in range(50):
-            for name, act in acts.items():
-                start = time.perf_counter()
-                act()
-                runs[name].latencies_ms.append((time.perf_counter() - start) * 1000)
-        for name, figures in runs.items():
+        for name, latencies_ms in timed(given, 50).items():
             # The median call counts: a slice of time that somebody else got is many times as long as any of these.
-            figures.units = len(figures.latencies_ms)
-            figures.seconds = figures.units * statistics.median(figures.latencies_ms) / 1000
+            figures = Figures(name, latencies_ms=latencies_ms, units=len(latencies_ms))
+            figures.seconds = figures.units * statistics.median(latencies_ms) / 1000
             sides[name].append(figures)
-    target = None if busy else 1 / 3
-    for side, other in (("callout", "numpy, vectors"), ("callout, all read", "numpy, haversine")):
+    target = None if days == FULL else 1 / 3
+    for side, other in BESIDE:
         pair = {side: sides[side], other: sides[other]}
         record(f"pick of 10,000, {days}", pair, missing={}, target=target)
 

@@ -228,7 +228,8 @@ def ours(month: Month, planner: Planner, *, seconds_max: float) -> Done:
     arriving = list(month.jobs)
     for begin_s, end_s in month.days:
         while arriving and arriving[0].came_s <= begin_s:
-            waiting[arriving[0].id] = arriving.pop(0)
+            job = arriving.pop(0)
+            waiting[job.id] = job
         problem = _problem(month, list(waiting.values()), begin_s, end_s, begin_s, None)
         plan = planner.solve(problem, seconds_max=seconds_max, seed=SEED, progress=lambda share, stage: None)
         _sound(problem, plan)

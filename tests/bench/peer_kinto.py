@@ -5,11 +5,8 @@ collection is a scope, as Kinto's documents advise. Settings are its defaults bu
 """
 
 import base64
-import hashlib
 import json
-import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,12 +15,12 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 from load import Answer, get, send
-from node import cache_folder, locked
+from peer_python import PEERS, NotInstalled, environment
 from processes import Program, free_port
 from sides import Changes, PolledSide, analyze, document, encode, taken
 from waiting import until_answers
 
-HERE = Path(__file__).parent / "peers"
+HERE = PEERS
 AUTH = "Basic " + base64.b64encode(b"bench:bench").decode()
 RECORDS = "/v1/buckets/bench/collections/{}/records"
 SETTINGS = """
@@ -43,27 +40,11 @@ kinto.bucket_create_principals = system.Authenticated
 
 
 def kinto_environment() -> Path:
-    """The folder of an environment with Kinto in it, made now if it is not there yet; its `bin` is what matters."""
-    wanted = (HERE / "kinto.txt").read_bytes() + sys.version.encode()
-    target = cache_folder() / "kinto" / hashlib.sha256(wanted).hexdigest()[:20]
-    with locked(target.with_suffix(".lock")):
-        # An environment cannot be renamed (its scripts name it): a mark inside says that it is whole.
-        if not (target / "complete").exists():
-            shutil.rmtree(target, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", str(target)], check=True)
-            done = subprocess.run(
-                [
-                    *(str(target / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"),
-                    *("--disable-pip-version-check", "--no-input", "--only-binary", ":all:"),
-                    *("--requirement", str(HERE / "kinto.txt")),
-                ],
-                capture_output=True,
-                text=True,
-            )
-            if done.returncode:
-                raise AssertionError(f"Kinto could not be installed:\n{done.stderr[-3000:]}")
-            (target / "complete").touch()
-    return target
+    """The folder of an environment with Kinto in it; its `bin` is what matters."""
+    try:
+        return environment("kinto")
+    except NotInstalled as error:
+        raise AssertionError(f"Kinto could not be installed:\n{error}") from error
 
 
 class KintoSide(PolledSide):

@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from callout_backend.demo import compare, copies, main
-from callout_backend.demo.crew import Made, skew_of
+from callout_backend.demo.crew import Made
+from callout_backend.demo.noise import skew_of
 from callout_backend.house import DEMO_FILE
 from callout_backend.settings import Settings
 from callout_client import Store

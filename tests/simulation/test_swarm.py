@@ -55,7 +55,8 @@ class Day:
             seat=SimpleNamespace(id=self.phone.engineer_id),
             phone=SimpleNamespace(store=store),
         )
-        return await judge(self.world.db, self.world.org, [cast(Roamer, roamer)], loaded=LOADED)
+        now = datetime.now(UTC)
+        return await judge(self.world.db, self.world.org, [cast(Roamer, roamer)], loaded=LOADED, swept_at=now)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from callout_dispatch.pick_terms import Candidate, Interval, Need, Ranked, ReasonCode, to_us
+from callout_dispatch.planning.check_times import free_pieces
 from callout_dispatch.planning.checker import Code, Violation, check, home_lane
 from callout_dispatch.planning.terms import Lane, Lock, Plan, Problem, Rest, Route, Standing, Stop, Task
 from callout_dispatch.policy import Policy
@@ -19,6 +20,10 @@ from callout_geo.points import Point
 from callout_orders.terms import Priority
 
 NEW = "new"
+Works = Mapping[str, tuple[tuple[int, str], ...]]
+"""By lane: start and task of what is worked on, in order."""
+_ABSENT = frozenset({Code.TASK_LOST, Code.LOCK_ENGINEER})
+"""The day before the new work came is no whole plan."""
 STATIC: Mapping[ReasonCode, Code] = {
     ReasonCode.SKILL_MISSING: Code.SKILL,
     ReasonCode.SKILL_LEVEL_LOW: Code.SKILL,
@@ -144,37 +149,39 @@ class AsPlan:
                     lane = home_lane(self.problem, name, task.standing.start_s)
                     assert lane is not None
                     doing.setdefault(lane.id, []).append((task.standing.start_s, task.id))
-        touched = []
+        touched, before = [], {name: tuple(sorted(own)) for name, own in doing.items()}
         for name, start_s in new:
             lane = home_lane(self.problem, name, start_s)
             assert lane is not None
             doing.setdefault(lane.id, []).append((start_s, NEW))
             touched.append(lane)
         works = {name: tuple(sorted(own)) for name, own in doing.items()}
-        # Lanes without the new work are as they were; which breaks they hold is not what is asked.
-        lanes = {lane.id for lane in touched}
         found: list[Violation] = []
         for lane in touched:
-            choices = [
-                self._of_lanes(works, {lane.id: gaps}, lanes)
-                for count in range(len(lane.rests) + 1)
-                for gaps in _placings(lane, count, len(works[lane.id]) + 1)
-            ]
-            found += [one for one in min(choices, key=len) if one.lane_id in {lane.id, None}]
+            wrong = min(self._choices(lane, works), key=len)
+            # Breaks that did not all find room before the new work came are not its doing.
+            lost = lane.rests and not any(
+                count == len(_due(lane)) and not one for count, one in self._held(lane, before)
+            )
+            found += [one for one in wrong if not (lost and one.code is Code.REST_MISSING)]
         return found
 
-    def _of_lanes(
-        self,
-        works: Mapping[str, tuple[tuple[int, str], ...]],
-        rests: Mapping[str, tuple[tuple[Rest, int], ...]],
-        lanes: set[str],
-    ) -> list[Violation]:
-        found = check(self.problem, self._plan(works, rests))
-        return [one for one in found if one.lane_id is None or one.lane_id in rests]
+    def _choices(self, lane: Lane, works: Works) -> Iterator[list[Violation]]:
+        """What is wrong with a lane's day, for every way to hold its breaks."""
+        for _, found in self._held(lane, works):
+            yield found
+
+    def _held(self, lane: Lane, works: Works) -> Iterator[tuple[int, list[Violation]]]:
+        for rests in _placings(lane, len(works.get(lane.id, ())) + 1):
+            found = check(self.problem, self._plan({lane.id: (), **works}, {lane.id: rests}))
+            yield (
+                len(rests),
+                [one for one in found if one.lane_id in {None, lane.id} and one.code not in _ABSENT],
+            )
 
     def _plan(
         self,
-        works: Mapping[str, tuple[tuple[int, str], ...]],
+        works: Works,
         rests: Mapping[str, tuple[tuple[Rest, int], ...]],
     ) -> Plan:
         routes = [
@@ -216,13 +223,20 @@ class AsPlan:
         return Route(lane_id=lane.id, stops=tuple(stops), back_s=back_s)
 
 
-def _placings(lane: Lane, count: int, gaps: int) -> Iterator[tuple[tuple[Rest, int], ...]]:
-    """Every way to put `count` of a lane's breaks between its stops."""
-    in_order = sorted(lane.rests, key=lambda rest: (rest.earliest_s, rest.latest_s))
+def _due(lane: Lane) -> list[Rest]:
+    """The breaks for which absences leave room."""
+    return [
+        rest
+        for rest in lane.rests
+        if any(b - a >= rest.length_s for a, b in free_pieces((rest.earliest_s, rest.latest_s), lane.away))
+    ]
+
+
+def _placings(lane: Lane, gaps: int) -> Iterator[tuple[tuple[Rest, int], ...]]:
+    """Every way to hold some of a lane's breaks between its stops."""
+    in_order = sorted(_due(lane), key=lambda rest: (rest.earliest_s, rest.latest_s))
     for chosen in product([None, *range(gaps)], repeat=len(in_order)):
-        held = tuple((rest, at) for rest, at in zip(in_order, chosen, strict=True) if at is not None)
-        if len(held) == count:
-            yield held
+        yield tuple((rest, at) for rest, at in zip(in_order, chosen, strict=True) if at is not None)
 
 
 def _windows(need: Need) -> tuple[tuple[int, int], ...]:

@@ -128,3 +128,21 @@ def test_conflicts_are_exactly_what_a_slow_look_finds(plan: list[tuple[int, int,
         visit.id for n, visit in enumerate(ordered) if any(other.end > visit.start for other in ordered[:n])
     }
     assert told == slow
+
+
+def test_a_day_on_which_the_clock_changes_has_its_own_length() -> None:
+    """The night shift of 29 March in Berlin has an hour less: a board that counts 24 shows idle time that nobody has."""
+    zone = ZoneInfo("Europe/Berlin")
+    for month, day, hours in ((3, 29, 23), (10, 25, 25), (6, 1, 24)):
+        window = (
+            datetime(2026, month, day, tzinfo=zone).astimezone(UTC),
+            (datetime(2026, month, day, tzinfo=zone) + timedelta(days=1)).astimezone(UTC),
+        )
+        [one] = days(window, zone, [], [], lambda part: (part[1] - part[0]).total_seconds() / 60)
+        assert one.shift_minutes == hours * 60, (month, day)
+
+
+def test_a_crew_with_a_gap_is_a_conflict() -> None:
+    """Work for two that one drives to: the dispatcher who forced it yesterday is not the one who looks today."""
+    assert codes(placed("a", 0, crew_lacks=1)) == [("CREW_INCOMPLETE", "a")]
+    assert codes(placed("a", 0, crew_lacks=1, over=True)) == []

@@ -328,9 +328,12 @@ def test_what_follows_comes_after() -> None:
     assert "PREDECESSOR" in left(solved(problem([paint, never], [lane()])))["paint"]
 
 
-def test_late_beats_never_unless_the_policy_says_otherwise() -> None:
-    """A promise that cannot be kept any more must not mean that nobody comes at all."""
-    late = task("a", 3, due_s=EIGHT + 5 * MINUTE)
+@pytest.mark.parametrize("due_s", [EIGHT + 5 * MINUTE, EIGHT - 3 * 24 * HOUR, EIGHT - 10 * 365 * 24 * HOUR])
+@pytest.mark.parametrize("priority", [Priority.P1, Priority.P2])
+def test_late_beats_never_unless_the_policy_says_otherwise(due_s: int, priority: Priority) -> None:
+    """A promise that cannot be kept any more must not mean that nobody comes at all; nor less and less, the longer the
+    customer has waited already."""
+    late = task("a", 5, due_s=due_s, priority=priority)
     assert "a" in who(solved(problem([late], [lane()])))
     strict = Policy(rules=(*RULES, DueDate()))
     assert who(solved(problem([late], [lane()], policy=strict))) == {}

@@ -12,8 +12,8 @@ from callout_store.journal import Entry
 from callout_store.work import Work
 
 CHANNEL = "webhook"
-PREFIXES = ("work_order.", "visit.", "sla.")
-"""Kinds of journal lines that are told: what happened to orders, visits and their deadlines."""
+PREFIXES = ("work_order.", "visit.", "sla.", "red_lane.", "plan.")
+"""Kinds of journal lines that are told: what happened to orders, visits, deadlines, urgent offers and plans."""
 
 
 def is_told(entry: Entry) -> bool:

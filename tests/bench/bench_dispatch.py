@@ -1,0 +1,40 @@
+"""Dispatch beside others in one run: published instances, made-up days, urgent visits, picks, a month of real requests.
+
+`make bench-dispatch` prints a table and writes it as JSON (`bench-dispatch.json`). Each row has ours, somebody else's, the
+target and whether it holds; no figure is asserted, only that our plans break no rule. A row whose data or peers are not there
+says so. `dispatch_settings.py` lists what the environment can choose.
+"""
+
+from collections.abc import Iterator
+
+import dispatch_days
+import dispatch_report
+import dispatch_settings
+import dispatch_yardsticks
+import pytest
+from dispatch_report import Measure, Row
+
+MEASURES: dict[str, Measure] = {
+    "solomon": dispatch_yardsticks.solomon,
+    "homberger": dispatch_yardsticks.homberger,
+    "technicians": dispatch_yardsticks.technician_rows,
+    "city": dispatch_days.city,
+    "urgent": dispatch_days.urgent,
+    "pick": dispatch_days.picks,
+    "month": dispatch_days.month,
+}
+ROWS: list[Row] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def report() -> Iterator[None]:
+    yield
+    dispatch_report.write(ROWS, dispatch_settings.as_json())
+
+
+@pytest.mark.timeout(4 * 3600)
+def test_rows() -> None:
+    """Every row has an answer or a reason why it has none, and every plan of ours passes the checker."""
+    ROWS.extend(dispatch_report.run(MEASURES, dispatch_settings.ROWS))
+    assert ROWS
+    assert all(row.ours for row in ROWS)
