@@ -42,6 +42,7 @@ class Settings:
     migrate_url: str | None = None
     redis_url: str | None = None
     workers: int = 2
+    planners: int = 2
     secret: str | None = None
     public_url: str | None = None
     server_user: str | None = None
@@ -285,6 +286,7 @@ VARIABLES: tuple[Variable, ...] = (
         secret=True,
     ),
     Variable("CALLOUT_WORKERS", "workers", *_whole(1, 64)),
+    Variable("CALLOUT_PLANNERS", "planners", *_whole(1, 64)),
     Variable("CALLOUT_SECRET", "secret", _secret, f"at least {SECRET_CHARS_MIN} characters", secret=True),
     Variable(
         "CALLOUT_PUBLIC_URL", "public_url", *_url("http", "https", example="https://service.example.com")

@@ -45,7 +45,15 @@ def make_database(settings: Settings, *, clock: Clock | None = None, pool_min: i
     )
     add_hooks(db)
     add_places(db, settings)
+    if settings.clock is not None:
+        rest_arrivals(db)
     return db
+
+
+def rest_arrivals(db: Database) -> None:
+    """Set no timers of expected arrivals: on a fast clock, they would fire by the database's, when the day is over."""
+    if etas.look_again in db.journal_hooks:
+        db.journal_hooks.remove(etas.look_again)
 
 
 def add_places(db: Database, settings: Settings) -> None:

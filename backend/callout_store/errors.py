@@ -6,6 +6,8 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from callout_store.nouns import ENTITIES, LIMITED
+
 
 class Refusal(Exception):
     """A request that was understood and refused; nothing of it was stored.
@@ -28,8 +30,14 @@ class Refusal(Exception):
 
     def message(self, locale: str = "en") -> str:
         """The sentence for a person, in `en` or `zh`."""
-        text = self.zh if locale.startswith("zh") else self.en
-        return text.format_map(_Blank(self.details))
+        chinese = locale.startswith("zh")
+        values = _Blank(self.details)
+        if "entity" in values:
+            entity = str(values["entity"]).replace("_", " ")
+            values["entity"] = ENTITIES.get(entity, entity) if chinese else entity
+        if chinese and "what" in values:
+            values["what"] = LIMITED.get(str(values["what"]), values["what"])
+        return (self.zh if chinese else self.en).format_map(values)
 
     def extensions(self) -> dict[str, Any]:
         """What both doors send beside the sentence."""
@@ -104,13 +112,13 @@ class BadField(Refusal):
 class LimitExceeded(Refusal):
     code, status = "LIMIT_EXCEEDED", 422
     en = "{what} is limited to {limit}; {given} were given."
-    zh = "{what} 的上限为 {limit},收到 {given}。"
+    zh = "{what}的上限为 {limit},收到 {given}。"
 
 
 class QueryTooComplex(Refusal):
     code, status = "QUERY_TOO_COMPLEX", 400
     en = "The query is over the limit for {what}: {given} of {limit}. Ask for less at a time."
-    zh = "查询超过 {what} 的上限:{given}/{limit},请减少一次请求的内容。"
+    zh = "查询超过{what}的上限:{given}/{limit},请减少一次请求的内容。"
 
 
 class TooManyRequests(Refusal):

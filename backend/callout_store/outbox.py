@@ -85,8 +85,11 @@ async def send(work: Work, *messages: Message) -> None:
     work.owes = True
 
 
-async def claim(db: Database, *, limit: int = CLAIM_MAX, lease_s: float = LEASE_S) -> list[Claimed]:
-    """Take up to `limit` due rows, at most one a stream, none whose stream has an older unfinished row."""
+async def claim(
+    db: Database, *, limit: int = CLAIM_MAX, lease_s: float = LEASE_S, channels: Sequence[str] | None = None
+) -> list[Claimed]:
+    """Take up to `limit` due rows (of these channels, or of all), at most one a stream, none whose stream has an older
+    unfinished row."""
     async with db.system_work() as work:
         rows = await work.fetch(
             """
@@ -94,6 +97,7 @@ async def claim(db: Database, *, limit: int = CLAIM_MAX, lease_s: float = LEASE_
                 select o.org_id, o.id from outbox o
                 where o.state in ('ready', 'leased')
                   and o.run_at <= now()
+                  and ($3::text[] is null or o.channel = any($3))
                   and (o.state = 'ready' or o.lease_until < now())
                   and not exists (
                       select 1 from outbox e
@@ -112,22 +116,44 @@ async def claim(db: Database, *, limit: int = CLAIM_MAX, lease_s: float = LEASE_
             """,
             limit,
             lease_s,
+            None if channels is None else list(channels),
         )
     rows.sort(key=lambda row: row["position"])
-    return [
-        Claimed(
-            org_id=row["org_id"],
-            id=row["id"],
-            channel=row["channel"],
-            stream=row["stream"],
-            dedupe_key=row["dedupe_key"],
-            payload=msgspec.json.decode(row["payload"]),
-            attempt=row["attempts"],
-            lease_token=row["lease_token"],
-            started_at=row["started_at"],
-        )
-        for row in rows
-    ]
+    return [_claimed(row) for row in rows]
+
+
+async def take(work: Work, dedupe_key: str, *, lease_s: float = LEASE_S) -> Claimed | None:
+    """Take a row in the caller's transaction, where it does not yet wait for others; None where it is taken or over.
+
+    For what is owed and done by the same process: sent and taken at once, no worker ever sees it free.
+    """
+    row = await work.fetchrow(
+        """
+        update outbox
+        set state = 'leased', attempts = attempts + 1, lease_token = gen_random_uuid(),
+            lease_until = now() + make_interval(secs => $2)
+        where org_id = callout_org() and dedupe_key = $1 and state = 'ready'
+        returning org_id, id, channel, stream, dedupe_key, payload::text as payload, attempts, lease_token,
+                  now() as started_at
+        """,
+        dedupe_key,
+        lease_s,
+    )
+    return None if row is None else _claimed(row)
+
+
+def _claimed(row: Any) -> Claimed:
+    return Claimed(
+        org_id=row["org_id"],
+        id=row["id"],
+        channel=row["channel"],
+        stream=row["stream"],
+        dedupe_key=row["dedupe_key"],
+        payload=msgspec.json.decode(row["payload"]),
+        attempt=row["attempts"],
+        lease_token=row["lease_token"],
+        started_at=row["started_at"],
+    )
 
 
 async def finish(db: Database, item: Claimed, *, provider_ref: str | None = None) -> bool:

@@ -71,6 +71,25 @@ async def move_many(work: Work, timers: list[tuple[str, datetime | None, str, Ma
     )
 
 
+async def again(work: Work, *, key: str, epoch: int, due_at: datetime, payload: Mapping[str, Any]) -> bool:
+    """Set a timer that fired in this epoch for a later time; False where it was moved or canceled since, and stays as it is.
+
+    Who handled a firing must not overwrite what others set meanwhile: `arm` would put off a timer that they want at once.
+    """
+    return bool(
+        await work.execute(
+            """
+            update timer set due_at = $3, payload = $4::text::jsonb, state = 'armed', epoch = epoch + 1, fired_at = null
+            where org_id = callout_org() and key = $1 and epoch = $2 and state = 'fired'
+            """,
+            key,
+            epoch,
+            due_at,
+            msgspec.json.encode(payload).decode(),
+        )
+    )
+
+
 async def cancel(work: Work, *keys: str) -> int:
     """Cancel armed timers; a firing already on its way becomes stale by the raised epoch."""
     return await work.execute(

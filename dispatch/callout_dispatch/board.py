@@ -32,8 +32,8 @@ _ENGINEER: Final = """
 class BoardVisit(msgspec.Struct, frozen=True, kw_only=True):
     """A visit on the board with what a dispatcher reads of its order and site; a site may have no point.
 
-    `hold` is the lock by hand; `leads` is false where the engineer of the lane only works in the crew. `at_risk`: little or
-    nothing of the promise to arrive is left.
+    `hold` is the lock by hand; `leads` is false where the engineer of the lane only works in the crew. `crew_lacks`: so many
+    more should go along. `at_risk`: little or nothing of the promise to arrive is left.
     """
 
     id: UUID
@@ -60,6 +60,7 @@ class BoardVisit(msgspec.Struct, frozen=True, kw_only=True):
     arrived_at: datetime | None
     ended_at: datetime | None
     eta: datetime | None
+    crew_lacks: int
     at_risk: bool = False
 
 
@@ -217,7 +218,9 @@ async def _visits(
                v.scheduled_start as start, v.scheduled_end as end, coalesce(v.travel_minutes, 0) as travel_minutes,
                o.arrive_due_at, s.id as site_id, s.name as site_name, s.lat, s.lng, v.revision, v.hold,
                w.leads, o.requested_from, o.requested_until, least(v.arrived_at, v.first_on_site_at) as arrived_at,
-               v.ended_at, t.eta
+               v.ended_at, t.eta, case when w.leads and o.crew_size > 1 then greatest(o.crew_size - 1 - (
+                   select count(*) from visit_crew c where c.org_id = v.org_id and c.visit_id = v.id), 0) else 0 end
+                   as crew_lacks
         from (
             select id, engineer_id, true as leads from visit
             where org_id = callout_org() and engineer_id = any($1) and plan <> 'canceled'
@@ -247,18 +250,20 @@ async def _visits(
 
 
 def _as_moved(visits: dict[UUID, list[BoardVisit]], moved: Moved) -> dict[UUID, list[BoardVisit]]:
-    left = {
-        id_: [one for one in lane if not (one.id == moved.visit_id and one.leads)]
-        for id_, lane in visits.items()
-    }
-    found = [one for lane in visits.values() for one in lane if one.id == moved.visit_id and one.leads]
-    for one in found[:1]:
-        there = msgspec.structs.replace(
-            one, start=moved.start, end=moved.end, travel_minutes=moved.travel_minutes
-        )
-        lane = [*left.get(moved.engineer_id, []), there]
-        left[moved.engineer_id] = sorted(lane, key=lambda visit: (visit.start, visit.id))
-    return left
+    """The lanes with the visit in its new one, and at its new time in the lanes of those who go along."""
+    after: dict[UUID, list[BoardVisit]] = {}
+    for engineer_id, lane in visits.items():
+        for one in lane:
+            if one.id != moved.visit_id:
+                after.setdefault(engineer_id, []).append(one)
+                continue
+            there = msgspec.structs.replace(one, start=moved.start, end=moved.end)
+            if one.leads:
+                there = msgspec.structs.replace(there, travel_minutes=moved.travel_minutes)
+                after.setdefault(moved.engineer_id, []).append(there)
+            elif engineer_id != moved.engineer_id:
+                after.setdefault(engineer_id, []).append(there)
+    return {id_: sorted(lane, key=lambda visit: (visit.start, visit.id)) for id_, lane in after.items()}
 
 
 async def _stretches(
@@ -311,6 +316,7 @@ def _placed(visit: BoardVisit) -> Placed:
         requested=None if asked[0] is None or asked[1] is None else (asked[0], asked[1]),
         reached=visit.arrived_at is not None,
         over=visit.ended_at is not None,
+        crew_lacks=visit.crew_lacks,
     )
 
 

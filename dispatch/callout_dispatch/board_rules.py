@@ -5,7 +5,7 @@ fits, with the visit that it is about. Nothing here refuses anything.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -37,12 +37,14 @@ class ConflictCode(StrEnum):
     """Not within the time that the customer asked for."""
     AFTER_DUE = "AFTER_DUE"
     """Planned after the promise to arrive runs out."""
+    CREW_INCOMPLETE = "CREW_INCOMPLETE"
+    """Fewer go there than the work needs."""
 
 
 CONFLICT_TEXTS: Final[Mapping[ConflictCode, Mapping[str, str]]] = {
     ConflictCode.OVERLAP: {"en": "Overlaps another visit.", "zh": "与另一任务时间重叠。"},
     ConflictCode.OUTSIDE_SHIFT: {"en": "Lies outside the shift.", "zh": "不在班次时间内。"},
-    ConflictCode.ABSENT: {"en": "The engineer is absent then.", "zh": "工程师届时缺勤。"},
+    ConflictCode.ABSENT: {"en": "The engineer is absent then.", "zh": "工程师届时请假。"},
     ConflictCode.WAY_TOO_SHORT: {
         "en": "The way from the visit before takes {minutes} minutes more than there are.",
         "zh": "从上一任务出发的路程时间不足,相差 {minutes} 分钟。",
@@ -58,6 +60,10 @@ CONFLICT_TEXTS: Final[Mapping[ConflictCode, Mapping[str, str]]] = {
     ConflictCode.AFTER_DUE: {
         "en": "Starts {minutes} minutes after the promise to arrive runs out.",
         "zh": "开始时间晚于承诺到达时限 {minutes} 分钟。",
+    },
+    ConflictCode.CREW_INCOMPLETE: {
+        "en": "Fewer engineers go there than the work needs.",
+        "zh": "前往的工程师人数少于工作所需。",
     },
 }
 
@@ -76,6 +82,8 @@ class Placed(msgspec.Struct, frozen=True, kw_only=True):
     requested: Stretch | None = None
     reached: bool = False
     over: bool = False
+    crew_lacks: int = 0
+    """So many more should go along."""
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +191,8 @@ def _alone(visit: Placed, shifts: Sequence[Stretch], absences: Sequence[Stretch]
         found.append(Conflict(code=ConflictCode.OUTSIDE_SHIFT, at=visit.start, visit_id=visit.id))
     if any(begin < visit.end and visit.start < end for begin, end in absences):
         found.append(Conflict(code=ConflictCode.ABSENT, at=visit.start, visit_id=visit.id))
+    if visit.crew_lacks > 0:
+        found.append(Conflict(code=ConflictCode.CREW_INCOMPLETE, at=visit.start, visit_id=visit.id))
     if visit.reached:
         return found
     if visit.requested is not None and not visit.requested[0] <= visit.start <= visit.requested[1]:
@@ -240,7 +250,8 @@ def _breaks(live: Sequence[Placed], pauses: Sequence[Pause], way: Way) -> list[C
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=zone)
+    # In UTC, because two instants of one zone are subtracted by their wall clocks: a day of 23 hours would have 24.
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def _minutes(start: datetime, end: datetime) -> float:

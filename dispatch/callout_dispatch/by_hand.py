@@ -139,23 +139,26 @@ async def crew_reasons(
     *,
     without_visit: UUID | None,
     policy: Policy,
+    needed: int = 0,
+    joining: bool = False,
 ) -> tuple[Reason, ...]:
-    """What speaks against those who go along, at the time to which their visit moves. The caller holds their calendars.
+    """What speaks against those who go along, at the time to which their visit moves, and whether fewer than `needed` do.
 
-    Where that time has come already: at the first minute at which they can be there.
+    `joining`: they come to a visit that stands; where it has begun, or will before they can be there, they may come later.
     """
     need = msgspec.structs.replace(
         _need(work, order, None, start), skills={}, parts={}, required=frozenset(), preferred=frozenset()
     )
     found: list[Reason] = []
+    if len(crew) < needed:
+        found.append(Reason(ReasonCode.CREW_INCOMPLETE, {"crew": order.crew_size}))
     for member in sorted(crew):
         roster = await _one(work, member, need, min(start, work.now), start, without_visit, policy)
-        if start <= work.now:
-            # Their visit has begun without them.
+        at = start
+        if joining:
             way = leg_minutes(roster.candidates[0].position, need.point, policy, roster.travel, work.now)
-            found.extend(slot_at(need, roster, _whole_minute(work.now + timedelta(minutes=way)), policy).reasons)
-        else:
-            found.extend(slot_at(need, roster, start, policy).reasons)
+            at = max(start, _whole_minute(work.now + timedelta(minutes=way)))
+        found.extend(slot_at(need, roster, at, policy).reasons)
     return tuple(found)
 
 
@@ -174,16 +177,15 @@ async def with_crew(
 
     `needed` is how many have to go along. Raises EngineerUnavailable unless `override`.
     """
-    reasons = [Reason(ReasonCode.CREW_INCOMPLETE, {"crew": order.crew_size})] if len(crew) < needed else []
-    if crew:
-        reasons += await crew_reasons(
-            work, order, crew, choice.start, without_visit=without_visit, policy=policy
-        )
+    reasons = await crew_reasons(
+        work, order, crew, choice.start, without_visit=without_visit, policy=policy, needed=needed
+    )
     if not reasons:
         return choice
     if not override:
         raise Unavailable(reasons)
-    return msgspec.structs.replace(choice, overridden=(*choice.overridden, *reasons))
+    result = choice.result | {"crew_reasons": msgspec.to_builtins(reasons)}
+    return msgspec.structs.replace(choice, overridden=(*choice.overridden, *reasons), result=result)
 
 
 def _need(work: Work, order: Waiting, parts: Mapping[str, int] | None, around: datetime) -> Need:

@@ -36,7 +36,7 @@ async def set_crew(
 ) -> list[UUID]:
     """Let exactly these engineers work on a visit beside its own; their ids, sorted. The same again changes nothing.
 
-    Whoever joins must be free then (of a visit that has begun: as soon as they can be there), unless `override` with a
+    Whoever joins must be free then (or as soon as they can be there), unless `override` with a
     `reason`. Raises NotFound (visit, an engineer who is not in service), WrongState (ended), StaleRevision, BadField (an
     engineer twice, or the visit's own), LimitExceeded, EngineerUnavailable.
     """
@@ -110,6 +110,7 @@ async def change_crew(
             visit["scheduled_start"],
             without_visit=visit_id,
             policy=await policies.active(work),
+            joining=True,
         )
         if against and not override:
             raise Unavailable(against)

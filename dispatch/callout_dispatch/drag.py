@@ -4,21 +4,24 @@ The check and the move judge by the same rules. What is broken all the same need
 in the decision and in the journal with who insisted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
+from callout_dispatch import policies
 from callout_dispatch.assign import move_visit, reassign
 from callout_dispatch.board import BoardEngineer, Moved, lanes
 from callout_dispatch.board_rules import Conflict
-from callout_dispatch.by_hand import check_slot
+from callout_dispatch.by_hand import check_slot, crew_reasons
 from callout_dispatch.needs import load_order
 from callout_dispatch.pick_terms import Reason
+from callout_dispatch.reassign import crew_of
 from callout_dispatch.texts import FieldRefused, InWrongState
 from callout_dispatch.visit_states import ENDED, LOCKED_TO_ENGINEER_AND_TIME, VISIT_STATE_LABELS, VisitState
+from callout_orders.terms import FINAL, ORDER_STATE_LABELS
 from callout_store.errors import NotFound
 from callout_store.work import Work
 
@@ -38,9 +41,10 @@ class LaneChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DragCheck(msgspec.Struct, frozen=True, kw_only=True):
-    """What a move would break. `allowed`: it can be done as it is; else only by override, or not at all (`locked`).
+    """What a move would break. `allowed`: it can be done as it is; else `possible` by an override, or not at all.
 
-    `reasons` are the hard rules against it, `revision` is the visit's that was looked at.
+    `locked`: by its state or by hand. `reasons` are the hard rules against it, those of the crew included; `revision` is the
+    visit's that was looked at.
     """
 
     visit_id: UUID
@@ -50,6 +54,7 @@ class DragCheck(msgspec.Struct, frozen=True, kw_only=True):
     end: datetime
     travel_minutes: float
     allowed: bool
+    possible: bool
     locked: bool
     reasons: tuple[Reason, ...]
     lanes: list[LaneChange]
@@ -64,11 +69,25 @@ async def check_drag(
     """
     visit = await _visit(work, visit_id)
     target, at = _target(visit, engineer_id, start)
-    locked = VisitState(visit["state"]) in LOCKED_TO_ENGINEER_AND_TIME or (
-        visit["hold"] == "time" or (visit["hold"] == "engineer" and target != visit["engineer_id"])
-    )
+    under_way = VisitState(visit["state"]) in LOCKED_TO_ENGINEER_AND_TIME
+    stays = target == visit["engineer_id"]
+    locked = under_way or visit["hold"] == "time" or (visit["hold"] == "engineer" and not stays)
     order = await load_order(work, visit["order_id"])
-    slot = await check_slot(work, order, target, at, without_visit=visit_id)
+    if order.state in FINAL:
+        raise InWrongState("work_order", order.state.value, "needs_open", ORDER_STATE_LABELS[order.state])
+    policy = await policies.active(work)
+    slot = await check_slot(work, order, target, at, without_visit=visit_id, policy=policy)
+    crew = await crew_of(work, visit_id)
+    others = crew - {target}
+    against = await crew_reasons(
+        work,
+        order,
+        others,
+        slot.start,
+        without_visit=visit_id,
+        policy=policy,
+        needed=order.crew_size - 1 if len(others) < len(crew) else 0,
+    )
     return DragCheck(
         visit_id=visit_id,
         revision=visit["revision"],
@@ -76,10 +95,12 @@ async def check_drag(
         start=slot.start,
         end=slot.end,
         travel_minutes=slot.travel_minutes,
-        allowed=not slot.reasons and not locked,
+        allowed=not slot.reasons and not against and not locked,
+        # Whoever is on the way comes when they come; only somebody else may be sent instead.
+        possible=not (under_way and stays),
         locked=locked,
-        reasons=slot.reasons,
-        lanes=await _changes(work, visit, target, slot.start, slot.end, slot.travel_minutes),
+        reasons=(*slot.reasons, *against),
+        lanes=await _changes(work, visit, target, others, slot.start, slot.end, slot.travel_minutes),
     )
 
 
@@ -95,6 +116,8 @@ async def drag(
     """Move a visit to this engineer and time; what is None stays. See `reassign` and `move_visit` for what is refused."""
     visit = await _visit(work, visit_id)
     target, at = _target(visit, engineer_id, start)
+    # What was left out stays as it is now: if it has moved once the locks are held, that is no longer what was meant.
+    revision = visit["revision"] if revision is None else revision
     if target == visit["engineer_id"]:
         await move_visit(work, visit_id, at, revision, override, reason)
     else:
@@ -126,10 +149,16 @@ def _target(visit: Any, engineer_id: UUID | None, start: datetime | None) -> tup
 
 
 async def _changes(
-    work: Work, visit: Any, target: UUID, start: datetime, end: datetime, travel_minutes: float
+    work: Work,
+    visit: Any,
+    target: UUID,
+    crew: Collection[UUID],
+    start: datetime,
+    end: datetime,
+    travel_minutes: float,
 ) -> list[LaneChange]:
     """The lanes before and after."""
-    concerned = sorted({visit["engineer_id"], target} - {None})
+    concerned = sorted({visit["engineer_id"], target, *crew} - {None})
     first = min(start, visit["scheduled_start"]) - AROUND
     last = max(end, visit["scheduled_end"]) + AROUND
     moved = Moved(

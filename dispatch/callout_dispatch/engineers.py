@@ -373,6 +373,12 @@ async def _check_engineers(work: Work, engineer_ids: Iterable[UUID]) -> None:
         raise NotFound(entity="engineer")
 
 
+async def check_needs(work: Work, skills: Mapping[str, int]) -> None:
+    """Refuse an order that needs a skill which nobody can have: it would wait for ever. Raises BadField (`skills.<code>`)."""
+    if skills:
+        await _check_skills(work, [("skills", skills)])
+
+
 async def _check_skills(work: Work, skills: Sequence[tuple[str, Mapping[str, int]]]) -> None:
     codes = {code for _, of_one in skills for code in of_one}
     rows = await work.fetch(

@@ -132,7 +132,7 @@ async def load_order(work: Work, order_id: UUID, *, lock: bool = False) -> Waiti
     locking = " for no key update of o" if lock else ""
     row = await work.fetchrow(f"{_SELECT} and o.id = $1{locking}", order_id)
     if row is None:
-        raise NotFound(entity="work_order")
+        raise NotFound(entity="work order")
     return _waiting(row)
 
 

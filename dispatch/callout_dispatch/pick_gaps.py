@@ -31,7 +31,9 @@ class Gap(NamedTuple):
     """A free stretch in microseconds.
 
     `origin` is where it is entered from. `onward`: from here the engineer must go on to `next_point` before the gap ends:
-    to the next visit, or (`back`) to where the shift ends. `given_*` is the work of the gap's day. `breaks` are bound to it.
+    to the next visit, or (`back`) to where the shift ends. Where an absence lies between, the way may also be driven after
+    it, if it takes no longer than `slack_us` (-1: none lies between). `given_*` is the work of the gap's day. `breaks` are
+    bound to it.
     """
 
     start_us: int
@@ -40,6 +42,7 @@ class Gap(NamedTuple):
     onward: bool
     back: bool
     next_point: Point | None
+    slack_us: int = -1
     given_minutes: float = 0.0
     given_visits: int = 0
     breaks: tuple[BoundBreak, ...] = ()
@@ -129,11 +132,10 @@ def _free(duty: Duty, busy: list[tuple[int, int, Point | None]]) -> list[Gap]:
     origin, origin_until = duty.start_place, duty.start_us
     for start, end in duty.present:
         cursor = start
-        followed, next_point = False, None
+        following: tuple[int, Point | None] | None = None
         for busy_start, busy_end, point in busy:
             if busy_start >= end:
-                followed = busy_start == end
-                next_point = point if followed else None
+                following = (busy_start, point) if busy_start < duty.end_us or busy_start == end else None
                 break
             if busy_start > cursor:
                 gaps.append(Gap(cursor, busy_start, origin, True, False, point))
@@ -142,11 +144,18 @@ def _free(duty: Duty, busy: list[tuple[int, int, Point | None]]) -> list[Gap]:
             if busy_end > origin_until:
                 origin, origin_until = point, busy_end
         if cursor < end:
-            back = not followed and end == duty.end_us and duty.end_place is not None
-            gaps.append(
-                Gap(cursor, end, origin, followed or back, back, duty.end_place if back else next_point)
-            )
+            back = following is None and duty.end_place is not None
+            to = following[1] if following else duty.end_place
+            until = following[0] if following else duty.end_us
+            slack = _slack(duty, end, until) if until > end else -1
+            gaps.append(Gap(cursor, end, origin, following is not None or back, back, to, slack))
     return gaps
+
+
+def _slack(duty: Duty, after_us: int, until_us: int) -> int:
+    """The time that is free in one piece right before `until_us`, after an absence that begins at `after_us`."""
+    pieces = [(start, min(end, until_us)) for start, end in duty.present if after_us < start < until_us]
+    return max((end - start for start, end in pieces if end == until_us), default=0)
 
 
 def _given(on: Sequence[Duty], busy: list[tuple[int, int, Point | None]]) -> tuple[list[float], list[int]]:
@@ -168,7 +177,7 @@ def _given(on: Sequence[Duty], busy: list[tuple[int, int, Point | None]]) -> tup
 
 
 def _breaks(candidate: Candidate, duty: Duty) -> list[BoundBreak]:
-    """The breaks of a duty in order, without those that an absence gives anyway."""
+    """The breaks of a duty in order, without those for which an absence leaves no room: it takes their place."""
     found = [
         BoundBreak(to_us(b.earliest), to_us(b.latest), b.minutes * MINUTE_US)
         for shift in duty.shifts
@@ -176,14 +185,14 @@ def _breaks(candidate: Candidate, duty: Duty) -> list[BoundBreak]:
     ]
     if not found:
         return []
-    away = union(candidate.absences)
 
-    def rests_anyway(one: BoundBreak) -> bool:
+    def has_room(one: BoundBreak) -> bool:
         return any(
-            min(end, one.latest_us) - max(start, one.earliest_us) >= one.length_us for start, end in away
+            min(end, one.latest_us) - max(start, one.earliest_us) >= one.length_us
+            for start, end in duty.present
         )
 
-    return sorted((one for one in found if not rests_anyway(one)), key=_order)
+    return sorted((one for one in found if has_room(one)), key=_order)
 
 
 def _order(one: BoundBreak) -> tuple[int, int, int]:
@@ -193,13 +202,20 @@ def _order(one: BoundBreak) -> tuple[int, int, int]:
 def _bind(gaps: list[Gap], breaks: list[BoundBreak], way: Way) -> list[Gap]:
     ways = [way(gap.origin, gap.next_point, gap.start_us) if gap.onward else 0.0 for gap in gaps]
 
-    def fits(at: int, held: list[BoundBreak]) -> bool:
+    def rested(at: int, held: list[BoundBreak]) -> int | None:
         now = gaps[at].start_us
         for one in sorted(held, key=_order):
             now = max(now, one.earliest_us) + one.length_us
             if now > one.latest_us:
-                return False
-        return now + int(ways[at] * MINUTE_US) <= gaps[at].end_us
+                return None
+        return now
+
+    def fits(at: int, held: list[BoundBreak]) -> bool:
+        now = rested(at, held)
+        if now is None:
+            return False
+        way_us = int(ways[at] * MINUTE_US)
+        return now + way_us <= gaps[at].end_us or (now <= gaps[at].end_us and way_us <= gaps[at].slack_us)
 
     def hold(wanted: list[BoundBreak], without: int) -> tuple[dict[int, list[BoundBreak]], list[BoundBreak]]:
         held: dict[int, list[BoundBreak]] = {}
@@ -218,7 +234,13 @@ def _bind(gaps: list[Gap], breaks: list[BoundBreak], way: Way) -> list[Gap]:
     possible = [one for one in breaks if one not in lost]
     result: list[Gap] = []
     for at, gap in enumerate(gaps):
-        _, bound = hold(possible, at)
+        elsewhere, bound = hold(possible, at)
+        if gap.slack_us > 0:
+            # The piece after the absence from which the way is driven: breaks that are held there come first.
+            piece = next(n for n in range(at + 1, len(gaps)) if gaps[n].slack_us < 0)
+            now = rested(piece, elsewhere.get(piece, []))
+            if now is not None:
+                gap = gap._replace(slack_us=max(0, min(gap.slack_us, gaps[piece].end_us - now)))
         if bound and not fits(at, bound):
             # Held elsewhere in another way than now, the rest does not fit in here: the breaks stay as they are.
             bound = usual.get(at, [])

@@ -315,8 +315,14 @@ def _try(
             leaves = done[going]
             way = legs.minutes(tables.next[column], rows, leaves)
             near, way = _known(way, terms.travel_max, rows, legs, tables.all_known[column])
-            until = end[going] + np.where(tables.back[column].take(rows), terms.overtime, 0.0)
-            good[going] = near & (leaves + way <= until)
+            over = np.where(tables.back[column].take(rows), terms.overtime, 0.0)
+            if not tables.any_slack[column]:
+                good[going] = near & (leaves + way <= end[going] + over)
+            else:
+                # Before the absence, or in one piece after it; overtime is after the shift and nowhere else.
+                slack = tables.slack[column].take(rows)
+                in_time = leaves + way <= end[going] + np.where(slack < 0, over, 0.0)
+                good[going] = near & (in_time | (way <= slack + over))
     return start, travel, good
 
 

@@ -32,14 +32,15 @@ class GapTables:
 
     `before[p]` is when the first p breaks bound to a gap can be over, shape (breaks + 1, gaps, engineers); `breaks` are
     earliest, latest and length of each, shape (breaks, 3, gaps, engineers), and a missing one takes no time at any time.
-    `any_*` say for each gap number whether anybody there must go on, has a break or an unknown place: what nobody has
-    costs nothing.
+    `slack` is how long a way may be that is driven after an absence, -inf where none lies between. `any_*` say for each
+    gap number whether anybody there must go on, has a break or an unknown place: what nobody has costs nothing.
     """
 
     start: Floats
     end: Floats
     back: Bools
     onward: Bools
+    slack: Floats
     origin: Floats
     next: Floats
     given_minutes: Floats
@@ -47,6 +48,7 @@ class GapTables:
     before: Floats
     breaks: Floats
     any_onward: tuple[bool, ...]
+    any_slack: tuple[bool, ...]
     break_count: tuple[int, ...]
     all_known: tuple[bool, ...]
     given_minutes_max: float
@@ -74,7 +76,17 @@ class GapTables:
         # A few gaps at once: a day that fills up widens the tables a handful of times, not with every visit.
         wide = width if len(gaps) <= width else len(gaps) + _WIDER
         tables = self._empty(count, wide, max(depth, need_depth))
-        for name in ("start", "end", "back", "onward", "origin", "next", "given_minutes", "given_visits"):
+        for name in (
+            "start",
+            "end",
+            "back",
+            "onward",
+            "slack",
+            "origin",
+            "next",
+            "given_minutes",
+            "given_visits",
+        ):
             getattr(tables, name)[:width] = getattr(self, name)
         tables.breaks[:depth, :, :width] = self.breaks
         tables.before[: depth + 1, :width] = self.before
@@ -82,6 +94,7 @@ class GapTables:
         tables.end[:, row] = -np.inf
         tables.origin[:, :, row] = tables.next[:, :, row] = np.nan
         tables.onward[:, row] = tables.back[:, row] = False
+        tables.slack[:, row] = -np.inf
         _no_breaks(tables.breaks[..., row])
         if gaps:
             tables._write(np.arange(len(gaps)), np.full(len(gaps), row), gaps)
@@ -97,6 +110,7 @@ class GapTables:
             end=np.full(shape, -np.inf),
             back=np.zeros(shape, np.bool_),
             onward=np.zeros(shape, np.bool_),
+            slack=np.full(shape, -np.inf),
             origin=np.full((width, 3, count), np.nan),
             next=np.full((width, 3, count), np.nan),
             given_minutes=np.zeros(shape),
@@ -104,6 +118,7 @@ class GapTables:
             before=np.zeros((depth + 1, *shape)),
             breaks=breaks,
             any_onward=(),
+            any_slack=(),
             break_count=(),
             all_known=(),
             given_minutes_max=0.0,
@@ -116,6 +131,9 @@ class GapTables:
         self.end[columns, rows] = minutes_of([gap.end_us for gap in gaps])
         self.onward[columns, rows] = [gap.onward for gap in gaps]
         self.back[columns, rows] = [gap.back for gap in gaps]
+        self.slack[columns, rows] = [
+            -np.inf if gap.slack_us < 0 else gap.slack_us / MINUTE_US for gap in gaps
+        ]
         self.origin[columns, :, rows] = _vectors([gap.origin for gap in gaps])
         self.next[columns, :, rows] = _vectors([gap.next_point for gap in gaps])
         self.given_minutes[columns, rows] = [gap.given_minutes for gap in gaps]
@@ -143,6 +161,7 @@ class GapTables:
         return replace(
             self,
             any_onward=tuple(bool(one) for one in np.any(self.onward & real, axis=1).tolist()),
+            any_slack=tuple(bool(one) for one in np.any(self.slack >= 0, axis=1).tolist()),
             break_count=tuple(int(one) for one in held.any(axis=2).sum(axis=0))
             if len(held)
             else (0,) * len(self.start),

@@ -18,7 +18,7 @@ _TEXTS: Final[dict[ReasonCode, dict[str, str]]] = {
     },
     ReasonCode.OTHER_TERRITORY: {
         "en": "works in territory {have}, the site is in {required}",
-        "zh": "所属区域为 {have},现场位于 {required}",
+        "zh": "所属服务区域为 {have},现场位于 {required}",
     },
     ReasonCode.OTHER_REQUIRED: {
         "en": "is not the engineer who is required",
@@ -26,7 +26,7 @@ _TEXTS: Final[dict[ReasonCode, dict[str, str]]] = {
     },
     ReasonCode.EXCLUDED: {
         "en": "is not wanted there",
-        "zh": "已被排除，不可派往该处",
+        "zh": "已被排除,不可派往该处",
     },
     ReasonCode.OFFLINE: {
         "en": "is not online",
@@ -74,7 +74,7 @@ _TEXTS: Final[dict[ReasonCode, dict[str, str]]] = {
     },
     ReasonCode.CAPACITY_VISITS: {
         "en": "has {visits} visits that day, the limit is {visits_max}",
-        "zh": "当日已有 {visits} 次任务,上限为 {visits_max} 次",
+        "zh": "当日已有 {visits} 个任务,上限为 {visits_max} 次",
     },
     ReasonCode.BREAK_NEEDED: {
         "en": "would have no room for a break (could otherwise come at {slot})",

@@ -75,7 +75,7 @@ async def reassign(
     Raises NotFound, WrongState (ended, or locked), StaleRevision, BadField, EngineerUnavailable.
     """
     reason = checked_line("reason", reason, limit=REASON_MAX, blank=True)
-    crew = await _crew(work, visit_id)
+    crew = await crew_of(work, visit_id)
     await lock_calendars(work, [engineer_id, *crew])
     visit = await _lock(work, visit_id, revision)
     await _check_crew(work, visit, crew)
@@ -116,6 +116,7 @@ async def reassign(
     await work.execute(
         f"""
         update visit set engineer_id = $2, state = plan, scheduled_start = $3, scheduled_end = $4, travel_minutes = $5,
+            leg_provider = 'estimate', leg_metres = null, pickup_depot_id = null,
             assigned_at = $6, revision = revision + 1, {_PROGRESS_CLEARED}
         where org_id = callout_org() and id = $1
         """,
@@ -167,7 +168,7 @@ async def move_visit(
     )
     if holder is None:
         raise NotFound(entity="visit")
-    crew = await _crew(work, visit_id)
+    crew = await crew_of(work, visit_id)
     await lock_calendars(work, [holder, *crew])
     visit = await _lock(work, visit_id, revision)
     await _check_crew(work, visit, crew)
@@ -192,7 +193,8 @@ async def move_visit(
     choice = await with_crew(work, order, crew, choice, policy, override, without_visit=visit.id)
     await work.execute(
         """
-        update visit set scheduled_start = $2, scheduled_end = $3, travel_minutes = $4, revision = revision + 1
+        update visit set scheduled_start = $2, scheduled_end = $3, travel_minutes = $4, leg_provider = 'estimate',
+            leg_metres = null, revision = revision + 1
         where org_id = callout_org() and id = $1
         """,
         visit.id,
@@ -350,7 +352,7 @@ def _held(row: object) -> _Held:
     return msgspec.convert(dict(row), _Held)  # type: ignore[call-overload]
 
 
-async def _crew(work: Work, visit_id: UUID) -> frozenset[UUID]:
+async def crew_of(work: Work, visit_id: UUID) -> frozenset[UUID]:
     """Who goes along: their calendars are locked together with the engineer's."""
     rows = await work.fetch(
         "select engineer_id from visit_crew where org_id = callout_org() and visit_id = $1", visit_id
@@ -360,7 +362,7 @@ async def _crew(work: Work, visit_id: UUID) -> frozenset[UUID]:
 
 async def _check_crew(work: Work, visit: _Held, crew: frozenset[UUID]) -> None:
     # Whoever changes a crew locks the visit's row: under that lock it is what it will stay.
-    if await _crew(work, visit.id) != crew:
+    if await crew_of(work, visit.id) != crew:
         raise StaleRevision(entity="visit", current=visit.revision, given=visit.revision - 1)
 
 

@@ -53,8 +53,10 @@ class _OutrunError(Exception):
     """What was found is gone: somebody took it between the look and the locks."""
 
 
-async def start(work: Work, order_id: UUID, *, policy: Policy | None = None) -> UUID:
-    """Offer a P0 that waits to the best engineer who is online; the lane's id.
+async def start(
+    work: Work, order_id: UUID, *, policy: Policy | None = None, but: Collection[UUID] = ()
+) -> UUID:
+    """Offer a P0 that waits to the best engineer who is online, those of `but` left out; the lane's id.
 
     Where nobody can be asked the lane ends at once as exhausted, with the reasons in the journal. Raises NotFound,
     WrongState (no P0, or it has a visit already), and Busy (retryable) when others take all that is found.
@@ -62,22 +64,25 @@ async def start(work: Work, order_id: UUID, *, policy: Policy | None = None) -> 
     by = policy or await policies.active(work)
     for _ in range(ROUNDS_MAX):
         order = _fit(await load_order(work, order_id))
-        seen = await red_look.look(work, order, by, ())
+        seen = await red_look.look(work, order, by, but)
         try:
             async with work.savepoint():
-                return await _first(work, order_id, seen, by)
+                return await _first(work, order_id, seen, by, but)
         except _OutrunError:
             continue
     raise Busy(what=say("dispatch", work.actor.locale), retry_after_ms=200)
 
 
 async def start_if_waiting(work: Work, order_id: UUID) -> UUID | None:
-    """The same for an order that may have been dispatched, called off or lowered meanwhile: then nothing happens."""
+    """The same for an order that may have been dispatched, called off or lowered meanwhile: then nothing happens.
+
+    Whoever declined it before is not asked again of itself; a dispatcher may.
+    """
     order = await load_order(work, order_id)
     if order.priority is not Priority.P0 or order.state not in TO_BE_PLANNED:
         return None
     try:
-        return await start(work, order_id)
+        return await start(work, order_id, but=await red_rows.decliners(work, order_id))
     except InWrongState:
         return None
 
@@ -118,7 +123,7 @@ def _fit(order: Waiting) -> Waiting:
     return order
 
 
-async def _first(work: Work, order_id: UUID, seen: Seen, policy: Policy) -> UUID:
+async def _first(work: Work, order_id: UUID, seen: Seen, policy: Policy, but: Collection[UUID]) -> UUID:
     held = await _lock(work, seen, (), order_id)
     order = _fit(await load_order(work, order_id, lock=True))
     if seen.place is None:
@@ -127,7 +132,7 @@ async def _first(work: Work, order_id: UUID, seen: Seen, policy: Policy) -> UUID
         await journal.write(work, red_rows.entry("exhausted", lane, rounds=0, **_reasons(seen.result)))
         work.touch("work_order", order_id)
         return lane.id
-    slot = await _confirmed(work, order, policy, seen, held, ())
+    slot = await _confirmed(work, order, policy, seen, held, but)
     lane = await red_rows.insert_lane(work, order_id, policy.version, ended=False)
     visit = NewVisit(
         order_id=order_id,

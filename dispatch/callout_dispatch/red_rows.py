@@ -159,6 +159,19 @@ async def offer(
     return round_
 
 
+async def decliners(work: Work, order_id: UUID) -> set[UUID]:
+    """Who said no to this order at some time, in a lane or after they had accepted."""
+    rows = await work.fetch(
+        """
+        select distinct e.engineer_id from visit_event e
+        join visit v on v.org_id = e.org_id and v.id = e.visit_id
+        where v.org_id = callout_org() and v.order_id = $1 and e.kind = 'declined'
+        """,
+        order_id,
+    )
+    return {row["engineer_id"] for row in rows}
+
+
 async def open_of_visits(work: Work, visit_ids: Collection[UUID]) -> list[Open]:
     """Lanes that go on with these visits, locked in the order of their ids."""
     return await _open(work, "l.visit_id = any($1)", visit_ids)

@@ -5,7 +5,8 @@ All of it stands in the journal of the same unit of work, so that one hook sees 
 while the visits and orders concerned are locked, and locks the lanes' rows after them.
 
 A decline takes the visit from its engineer at once: an offered one goes on to the next (by a message, because calendars
-are locked before visits), any other is called off and its order waits to be planned.
+are locked before visits), any other is called off and its order waits to be planned. An urgent order does not wait: whoever
+accepted it in a lane and then backs out sets off another one.
 """
 
 from collections.abc import Mapping
@@ -98,8 +99,11 @@ async def _declined(work: Work, heard: _Heard) -> None:
     """Take visits from those whose last word is no. Events of this unit of work stand in their table by now."""
     rows = await work.fetch(
         """
-        select v.id, v.order_id, v.state, e.id::text as event_id, e.kind, e.corrected_at, e.data::text as data
-        from visit v join visit_event e on e.org_id = v.org_id and e.visit_id = v.id and e.engineer_id = v.engineer_id
+        select v.id, v.order_id, v.state, o.priority = 'P0' as urgent,
+               exists (select 1 from red_lane l where l.org_id = v.org_id and l.visit_id = v.id) as by_lane,
+               e.id::text as event_id, e.kind, e.corrected_at, e.data::text as data
+        from visit v join work_order o on o.org_id = v.org_id and o.id = v.order_id
+        join visit_event e on e.org_id = v.org_id and e.visit_id = v.id and e.engineer_id = v.engineer_id
         where v.org_id = callout_org() and v.id = any($1) and v.plan <> 'canceled'
               and e.kind in ('accepted', 'declined') and e.received_at >= v.assigned_at
               and e.corrected_at >= v.assigned_at - interval '1 minute'
@@ -112,11 +116,14 @@ async def _declined(work: Work, heard: _Heard) -> None:
         by_visit.setdefault(row["id"], []).append(row)
     back: dict[UUID, str] = {}
     orders: set[UUID] = set()
+    again: dict[UUID, tuple[UUID, bool]] = {}
     for visit_id, said in by_visit.items():
         word = last_word((row["corrected_at"], row["event_id"], row["kind"]) for row in said)
         if takes_back(VisitState(said[0]["state"]), word):
             back[visit_id] = _why(msgspec.json.decode(said[-1]["data"]))
             orders.add(said[0]["order_id"])
+            if said[0]["urgent"]:
+                again[visit_id] = said[0]["order_id"], said[0]["by_lane"]
     if not back:
         return
     # Before the lanes: whoever calls off an order or lowers it holds the order and then wants its lane.
@@ -127,6 +134,8 @@ async def _declined(work: Work, heard: _Heard) -> None:
         one = offered.get(visit_id)
         if one is None:
             await cancel_visit(work, visit_id, f"declined: {why}"[:REASON_MAX])
+            if visit_id in again and (again[visit_id][1] or (await policies.active(work)).red_lane.auto):
+                await red_rows.ask_start(work, [again[visit_id][0]])
             continue
         if one.answer is not None:
             continue  # said before; the next one is on the way

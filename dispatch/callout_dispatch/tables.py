@@ -1,4 +1,5 @@
-"""Tables of dispatch: engineers and their time, visits with their on-site events, decisions.
+"""Tables of dispatch: engineers and their time, visits with their on-site events, decisions, plans; `TABLES` are all of them,
+those of `place_tables.py` too.
 
 The database's own definition is in `callout_backend/migrations/sql`; a test holds the two together. Columns have no
 default here: a value that was forgotten must be refused by PostgreSQL instead of being filled in silently.
@@ -17,6 +18,8 @@ from piccolo.columns import (
     Timestamptz,
 )
 from piccolo.table import Table
+
+from callout_dispatch import place_tables
 
 
 class Territory(Table, tablename="territory"):
@@ -346,64 +349,6 @@ class TrackLink(Table, tablename="track_link"):
     expires_at = Timestamptz(default=None)
 
 
-class TravelSpeed(Table, tablename="travel_speed"):
-    org_id = UUID(default=None)
-    hour_of_week = Integer(primary_key=True, default=None)
-    metres = DoublePrecision(default=None)
-    seconds = DoublePrecision(default=None)
-    samples = Integer(default=None)
-    updated_at = Timestamptz(default=None)
-
-
-class TravelObservation(Table, tablename="travel_observation"):
-    org_id = UUID(default=None)
-    visit_id = UUID(primary_key=True, default=None)
-    engineer_id = UUID(default=None)
-    departed_at = Timestamptz(default=None)
-    arrived_at = Timestamptz(default=None)
-    straight_metres = DoublePrecision(default=None)
-
-
-class PositionFix(Table, tablename="position_fix"):
-    org_id = UUID(default=None)
-    engineer_id = UUID(default=None)
-    at = Timestamptz(primary_key=True, default=None)
-    lat = DoublePrecision(default=None)
-    lng = DoublePrecision(default=None)
-    accuracy_m = DoublePrecision(null=True, default=None)
-    speed_m_per_s = DoublePrecision(null=True, default=None)
-    mock = Boolean(default=False)
-    device_id = UUID(null=True, default=None)
-    received_at = Timestamptz(default=None)
-
-
-class GeocodeCache(Table, tablename="geocode_cache"):
-    org_id = UUID(default=None)
-    provider = Text(default=None)
-    query_hash = Bytea(primary_key=True, default=None)
-    query = Text(default=None)
-    answers = JSONB(default=None)
-    fetched_at = Timestamptz(default=None)
-    expires_at = Timestamptz(default=None)
-
-
-class GeocodeTurn(Table, tablename="geocode_turn"):
-    provider = Text(primary_key=True)
-    next_at = Timestamptz(default=None)
-
-
-class LegCache(Table, tablename="leg_cache"):
-    org_id = UUID(default=None)
-    provider = Text(default=None)
-    from_lat = Integer(default=None)
-    from_lng = Integer(default=None)
-    to_lat = Integer(default=None)
-    to_lng = Integer(primary_key=True, default=None)
-    seconds = DoublePrecision(default=None)
-    metres = DoublePrecision(default=None)
-    fetched_at = Timestamptz(default=None)
-
-
 TABLES: tuple[type[Table], ...] = (
     Territory,
     Skill,
@@ -428,10 +373,5 @@ TABLES: tuple[type[Table], ...] = (
     RedOffer,
     VisitEta,
     TrackLink,
-    TravelSpeed,
-    TravelObservation,
-    PositionFix,
-    GeocodeCache,
-    GeocodeTurn,
-    LegCache,
+    *place_tables.TABLES,
 )

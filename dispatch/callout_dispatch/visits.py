@@ -296,7 +296,7 @@ async def _store_progress(work: Work, visits: list[LockedVisit]) -> list[journal
                     entity_id=visit.id,
                     order_id=visit.order_id,
                     visit_id=visit.id,
-                    data={"from": before, "to": VisitState(after).value},
+                    data={"from": before, "to": VisitState(after).value, "engineerId": visit.engineer_id},
                 )
             )
     await work.execute(UPDATE_VISITS, msgspec.json.encode(rows).decode())

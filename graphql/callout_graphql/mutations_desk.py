@@ -209,7 +209,12 @@ class DeskMutations:
             "references": tuple((r.system, r.reference) for r in input.references),
             "parts": tuple((need.code, need.quantity) for need in input.parts),
         }
-        made = await info.context.run(lambda work: intake.create_order(work, intake.NewOrder(**values)))
+
+        async def act(work: Work) -> intake.OrderRef:
+            await engineers.check_needs(work, skills)
+            return await intake.create_order(work, intake.NewOrder(**values))
+
+        made = await info.context.run(act)
         return await _order(info, made.id)
 
     @strawberry.mutation

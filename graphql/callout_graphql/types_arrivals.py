@@ -10,7 +10,8 @@ import strawberry
 class Eta:
     """When an engineer is expected. `because`: departed, arrived, finished, plan, clock; `provider`: who reckoned the way.
 
-    `toldEta` is what the customer was told last, `missedAt` when they were told that the window will be missed.
+    `toldEta` is what the customer was told last, at `toldAt`, or what was planned if they heard nothing; `missedAt` when they
+    were told that the window will be missed.
     """
 
     eta: datetime

@@ -47,8 +47,9 @@ class LaneChange:
 
 @strawberry.type
 class DragCheck:
-    """What would break if a visit were dragged there. `allowed`: nothing; `locked`: it must not move without an override.
+    """What would break if a visit were dragged there. `allowed`: nothing; else `possible` with an override and a reason.
 
+    `locked`: by its state or by hand. `lanes` are of all whose day would change, the crew's included.
     `revision` is the visit's that was looked at: hand it to `dragVisit`.
     """
 
@@ -59,6 +60,7 @@ class DragCheck:
     end: datetime
     travel_minutes: float
     allowed: bool
+    possible: bool
     locked: bool
     lanes: list[LaneChange]
 

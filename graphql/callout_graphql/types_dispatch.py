@@ -308,7 +308,8 @@ class BoardDay:
 class BoardConflict:
     """What does not fit: a code, at which visit, with which other one, by how many minutes, and a sentence.
 
-    Codes: OVERLAP, OUTSIDE_SHIFT, ABSENT, WAY_TOO_SHORT, NO_ROOM_FOR_BREAK, OUTSIDE_WINDOW, AFTER_DUE.
+    Codes: OVERLAP, OUTSIDE_SHIFT, ABSENT, WAY_TOO_SHORT, NO_ROOM_FOR_BREAK, OUTSIDE_WINDOW, AFTER_DUE,
+    CREW_INCOMPLETE.
     """
 
     code: str

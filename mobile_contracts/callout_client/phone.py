@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import hashlib
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from uuid import UUID
@@ -341,6 +341,14 @@ class Phone:
     async def operation(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Another operation of the GraphQL API, as this phone."""
         return await self._heeding(lambda: self.wire.graphql(query, dict[str, Any], variables))
+
+    async def report_positions(self, fixes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Tell where this phone was, once: `at` by its own wall clock, `lat`, `lng`, `accuracyM` …; what became of them.
+
+        Raises NetworkLost, Refused. The same fixes again store nothing.
+        """
+        body = {"sentAt": self.clock.wall(), "fixes": list(fixes)}
+        return await self._heeding(lambda: self.wire.post("/v1/positions", body), retry=False)
 
     async def _heeding(self, act: Callable[[], Awaitable[T]], *, retry: bool = True) -> T:
         """`act`, again and again; where the phone is stolen, everything on it goes at once."""

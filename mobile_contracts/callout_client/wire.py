@@ -115,6 +115,17 @@ class Wire:
             raise fault_of(told, answer[0])
         return told
 
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Post JSON as this phone."""
+
+        def read(answer: Answered) -> dict[str, Any]:
+            told = read_json(answer, dict[str, Any])
+            if answer[0] >= 400:
+                raise fault_of(told, answer[0])
+            return told
+
+        return await self._signed("POST", path, _encode(body), _JSON, read)
+
     async def _signed(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], read: Callable[[Answered], T]
     ) -> T:

@@ -213,7 +213,7 @@ async def build_at_random(world: World, rng: random.Random, parts: str) -> None:
         draw = rng.random()
         if draw < 0.3:
             async with world.db.work(world.org, actor=world.dispatcher) as work:
-                await crew.set_crew(work, visit, [one(others)])
+                await crew.set_crew(work, visit, [one(others)], override=True, reason="law")
         if state != "scheduled" and rng.random() < 0.5:
             await phone.push(phone.command("visit.arrive", visit), phone.command("visit.complete", visit))
             if rng.random() < 0.5:

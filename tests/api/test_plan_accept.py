@@ -498,7 +498,7 @@ async def test_a_day_in_full(standing: tuple[Depot, ManualClock]) -> None:
             "update visit set state = 'dispatched', plan = 'dispatched' where id = any($1)", stands[2:5]
         )
         await work.execute("update visit set hold = 'time' where id = $1", stands[7])
-        await set_crew(work, stands[9], [crew[0]])
+        await set_crew(work, stands[9], [crew[0]], override=True, reason="test")
     for km in range(5):
         await depot.orders(3, km, duration_minutes=45, priority="P2")
     first, second = await depot.orders(2, 3, duration_minutes=30)

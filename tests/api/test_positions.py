@@ -157,7 +157,7 @@ async def test_one_bad_fix_does_not_cost_the_others(app: Any, world: World) -> N
         ({"at": "0001-01-01T00:00:00Z"}, "POSITION_YEARS", "fixes.5.at"),
         ({"datum": "nad27"}, "POSITION_DATUM", "fixes.6.datum"),
         ({"accuracyM": -1}, "POSITION_ACCURACY", "fixes.7.accuracyM"),
-        ({"speed": -3}, "POSITION_SPEED", "fixes.8.speedMPerS"),
+        ({"speed": -3}, "POSITION_SPEED", "fixes.8.speed"),
     ]
     answer = await told(graph, fix(9), *(fix(n, **{**change}) for n, (change, _, _) in enumerate(bad)))
     assert answer["stored"] == 1
@@ -293,6 +293,10 @@ async def test_the_office_sees_who_works_now(app: Any, world: World) -> None:
     live = (await office.ask(LIVE))["livePositions"]["nodes"]
     assert {one["id"] for one in live} == {str(phone.engineer_id) for phone in world.phones}
     assert all(one["ageS"] >= 119 for one in live)
+    async with world.db.work(world.org) as work:
+        await work.execute("update engineer set last_lat = null, last_lng = null, last_position_at = null")
+    live = (await office.ask(LIVE))["livePositions"]["nodes"]
+    assert [(one["lat"], one["ageS"]) for one in live] == [(None, None)] * 2  # not a place that is 0 seconds old
     async with world.db.work(world.org, actor=world.dispatcher) as work:
         await engineers.set_absence(
             work,

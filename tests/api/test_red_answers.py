@@ -146,3 +146,21 @@ async def test_holding_a_visit_by_hand(depot: Depot) -> None:
         with pytest.raises(NotFound):
             await visit_holds.hold_visit(work, one, "time")
     assert (await kinds(depot)).count("visit.held") == 2
+
+
+async def test_who_accepts_and_then_backs_out_sets_off_the_next(depot: Depot) -> None:
+    """The engineer said yes and breaks down on the yard: the fire does not wait until a dispatcher looks at the list, and the
+    one who just said no is not rung up again."""
+    one, two = await depot.crew(1, 2)
+    order = await p0(depot)
+    lane_id = await start(depot, order)
+    phone = await phone_of(depot, one)
+    visit = (await lane(depot, lane_id))["visit_id"]
+    assert await phone.accepts(visit) == "applied"
+    assert (await lane(depot, lane_id))["state"] == "accepted"
+    assert await phone.declines(visit, "other", "the van does not start") == "applied"
+    assert (await depot.visit(visit))["state"] == "canceled"
+    await turn(depot)
+    rows = await depot.fetch("select id from red_lane where order_id = $1 order by id", order)
+    assert rows[0]["id"] == lane_id
+    assert await said(depot, rows[1]["id"]) == [(two, None)]

@@ -207,3 +207,27 @@ async def test_another_organisation_cannot_open_it(door: Door, db: Database) -> 
     async with db.work(new_id()) as work:
         with pytest.raises(Exception, match="not valid"):
             await tracking.look(work, token)
+
+
+async def test_nobody_came_and_nobody_is_on_the_way(door: Door) -> None:
+    """ "Expected now", hour after hour, is what customers ring up about: what nobody knows is not shown."""
+    order, _, _ = await a_visit(door)
+    token = await door.link(order)
+    door.clock.advance(timedelta(minutes=104))
+    assert (await door.state(token))["eta"] is not None
+    door.clock.advance(timedelta(minutes=2))
+    seen = await door.state(token)
+    assert (seen["stage"], seen["eta"]) == ("planned", None)
+
+
+async def test_a_link_lives_on_while_somebody_still_has_to_come(door: Door) -> None:
+    """The part was missing; two days later the next visit is not planned yet: the link is not over, its order is not."""
+    order, visit, engineer = await a_visit(door)
+    token = await door.link(order)
+    await tell(door.depot, engineer, visit, "travelling", NINE)
+    await tell(door.depot, engineer, visit, "arrived", NINE)
+    await tell(door.depot, engineer, visit, "could_not_complete", NINE)
+    assert (await door.state(token))["stage"] == "could_not_complete"
+    door.clock.advance(timedelta(hours=48))
+    seen = await door.state(token)
+    assert (seen["stage"], seen["engineerName"], seen["eta"]) == ("waiting", None, None)

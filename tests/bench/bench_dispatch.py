@@ -35,6 +35,4 @@ def report() -> Iterator[None]:
 @pytest.mark.timeout(4 * 3600)
 def test_rows() -> None:
     """Every row has an answer or a reason why it has none, and every plan of ours passes the checker."""
-    ROWS.extend(dispatch_report.run(MEASURES, dispatch_settings.ROWS))
-    assert ROWS
-    assert all(row.ours for row in ROWS)
+    assert dispatch_report.run(MEASURES, dispatch_settings.ROWS, ROWS) == []

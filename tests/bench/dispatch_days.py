@@ -1,4 +1,4 @@
-"""Rows of the dispatch bench on days: made-up ones of 50 x 400, urgent visits, picks among 10,000, a month of real requests."""
+"""Rows of the dispatch bench on days: made-up ones of 50 x 400, urgent visits, picks, a month of real requests."""
 
 from __future__ import annotations
 

@@ -19,8 +19,20 @@ import numpy as np
 
 from callout_backend.demo import sf311
 from callout_dispatch.planning.checker import check
+from callout_dispatch.planning.cost import cost
 from callout_dispatch.planning.inserter import insert
-from callout_dispatch.planning.terms import Lane, Lock, Plan, Planner, Problem, Rest, Standing, Stop, Task
+from callout_dispatch.planning.terms import (
+    Lane,
+    Left,
+    Lock,
+    Plan,
+    Planner,
+    Problem,
+    Rest,
+    Standing,
+    Stop,
+    Task,
+)
 from callout_geo.travel import Travel, matrix_seconds
 from callout_orders.terms import Priority
 
@@ -221,8 +233,16 @@ def round_robin() -> Choose:
 # ----------------------------------------------------------------------------------------------------------- ours
 
 
+Rested = dict[str, tuple[int, int]]
+"""By lane the break that has begun or is over."""
+
+
 def ours(month: Month, planner: Planner, *, seconds_max: float) -> Done:
-    """Each morning a plan of all that waits; in the day whatever comes in is put into the running plan, or waits."""
+    """Each morning a plan of all that waits; in the day whatever comes in is put into the running plan.
+
+    Where that would be late, or there is no room, the rest of the day is planned again from what stands, and whichever
+    plan costs less holds. What it leaves out waits for the next morning.
+    """
     done = Done({}, 0)
     waiting: dict[str, Job] = {}
     arriving = list(month.jobs)
@@ -230,17 +250,25 @@ def ours(month: Month, planner: Planner, *, seconds_max: float) -> Done:
         while arriving and arriving[0].came_s <= begin_s:
             job = arriving.pop(0)
             waiting[job.id] = job
-        problem = _problem(month, list(waiting.values()), begin_s, end_s, begin_s, None)
-        plan = planner.solve(problem, seconds_max=seconds_max, seed=SEED, progress=lambda share, stage: None)
-        _sound(problem, plan)
+        rested: Rested = {}
+        problem = _problem(month, list(waiting.values()), begin_s, end_s, begin_s, None, rested)
+        plan = _solved(planner, problem, seconds_max)
         while arriving and arriving[0].came_s < end_s:
             job = arriving.pop(0)
             waiting[job.id] = job
-            problem = _problem(month, list(waiting.values()), begin_s, end_s, job.came_s, plan)
+            plan = _without_begun_rests(plan, job.came_s, rested)
+            problem = _problem(month, list(waiting.values()), begin_s, end_s, job.came_s, plan, rested)
             found = insert(problem, plan, job.id)
             if found is not None:
+                _sound(problem, found.plan)
                 plan = found.plan
-                _sound(problem, plan)
+            else:
+                left = (*plan.left, Left(task_id=job.id, reasons=()))
+                plan = msgspec.structs.replace(plan, left=left)
+            if found is None or found.start_s > job.due_s:
+                plan = min(
+                    (plan, _solved(planner, problem, seconds_max)), key=lambda one: cost(problem, one).total
+                )
         for route in plan.routes:
             done.travel_s += route.back_s + sum(stop.travel_s for stop in route.stops)
             for stop in route.stops:
@@ -250,14 +278,38 @@ def ours(month: Month, planner: Planner, *, seconds_max: float) -> Done:
     return done
 
 
+def _solved(planner: Planner, problem: Problem, seconds_max: float) -> Plan:
+    plan = planner.solve(problem, seconds_max=seconds_max, seed=SEED, progress=lambda share, stage: None)
+    _sound(problem, plan)
+    return plan
+
+
+def _without_begun_rests(plan: Plan, now_s: int, rested: Rested) -> Plan:
+    """Breaks that have begun go from the plan into `rested`: from now on they are absences, which nobody can move."""
+    routes = []
+    for route in plan.routes:
+        begun = [stop for stop in route.stops if stop.kind == "rest" and stop.start_s < now_s]
+        if begun:
+            rested[route.lane_id] = (begun[0].start_s, begun[0].end_s)
+        stops = tuple(stop for stop in route.stops if stop not in begun)
+        routes.append(msgspec.structs.replace(route, stops=stops))
+    return msgspec.structs.replace(plan, routes=tuple(routes))
+
+
 def _sound(problem: Problem, plan: Plan) -> None:
-    faults = [fault for fault in check(problem, plan) if not getattr(fault, "standing", False)]
+    faults = check(problem, plan)
     if faults:
         raise RuntimeError(f"a plan that breaks a rule: {faults[:3]}")
 
 
 def _problem(
-    month: Month, jobs: Sequence[Job], begin_s: int, end_s: int, now_s: int, plan: Plan | None
+    month: Month,
+    jobs: Sequence[Job],
+    begin_s: int,
+    end_s: int,
+    now_s: int,
+    plan: Plan | None,
+    rested: Rested,
 ) -> Problem:
     """The day as it stands at `now_s`: visits that somebody has set out for do not move any more."""
     stands: dict[str, tuple[str, Stop]] = {}
@@ -286,6 +338,11 @@ def _problem(
                 lock=lock or Lock.NONE,
             )
         )
+    lunch = Rest(
+        earliest_s=begin_s + int((LUNCH[0] - SHIFT[0]) * 3600),
+        latest_s=begin_s + int((LUNCH[1] - SHIFT[0]) * 3600),
+        length_s=LUNCH[2] * 60,
+    )
     lanes = [
         Lane(
             id=f"{person.id}:0",
@@ -294,13 +351,8 @@ def _problem(
             end_s=end_s,
             start_place=person.place,
             end_place=person.place,
-            rests=(
-                Rest(
-                    earliest_s=begin_s + int((LUNCH[0] - SHIFT[0]) * 3600),
-                    latest_s=begin_s + int((LUNCH[1] - SHIFT[0]) * 3600),
-                    length_s=LUNCH[2] * 60,
-                ),
-            ),
+            rests=() if f"{person.id}:0" in rested else (lunch,),
+            away=(rested[f"{person.id}:0"],) if f"{person.id}:0" in rested else (),
             skills=person.skills,
         )
         for person in month.crew

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -51,18 +52,24 @@ def share(ours: float, other: float) -> str:
     return f"{ours / other:.2f}" if other else "-"
 
 
-def run(measures: Mapping[str, Measure], chosen: Iterable[str]) -> list[Row]:
-    """The rows of the chosen measures, in their order; one that cannot run has a row that says why."""
+def run(measures: Mapping[str, Measure], chosen: Iterable[str], rows: list[Row]) -> list[str]:
+    """Append the rows of the chosen measures, in their order, and answer with what went wrong.
+
+    A measure that cannot run has a row that says why. One that fails has such a row too, and the others still run.
+    """
     names = set(chosen) or set(measures)
-    unknown = sorted(names - set(measures))
-    rows = [Row(work=name, ours=f"no such row; there are: {', '.join(measures)}") for name in unknown]
+    errors = [f"no row {name}; there are: {', '.join(measures)}" for name in sorted(names - set(measures))]
     for name, measure in measures.items():
         if name in names:
             try:
                 rows += measure()
             except CannotRun as reason:
                 rows.append(Row(work=name, ours=str(reason)))
-    return rows
+            except Exception as error:
+                traceback.print_exc()
+                errors.append(f"{name}: {error!r}")
+                rows.append(Row(work=name, ours=f"failed: {error!r}"[:300]))
+    return errors
 
 
 def out_path() -> Path:

@@ -1,7 +1,6 @@
 """The sign-off page in Chromium at a phone's size: drawing, switching language, losing the network, signing."""
 
 import asyncio
-import contextlib
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -11,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 import uvicorn
+from phone_browser import PHONE, opened
 from signoff_cases import Case, make_app, make_case
 
 from callout_store.work import Database
 
-PHONE = {"width": 360, "height": 740}
 SHOTS = os.environ.get("CALLOUT_SCREENSHOTS")
 """A folder for pictures of the page, for a person to look at."""
 
@@ -47,22 +46,6 @@ async def origin(db: Database) -> AsyncIterator[str]:
 @pytest.fixture
 async def case(db: Database, origin: str) -> Page:
     return Page(await make_case(db), origin)
-
-
-@contextlib.asynccontextmanager
-async def opened(browser: Any, address: str, **context: Any) -> AsyncIterator[Any]:
-    """A page on a phone. Fails on errors in the console, refused scripts among them."""
-    options = {"viewport": PHONE, "device_scale_factor": 2, "has_touch": True, "is_mobile": True, **context}
-    phone = await browser.new_context(**options)
-    page = await phone.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda fault: errors.append(str(fault)))
-    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-    await page.goto(address)
-    yield page
-    await phone.close()
-    # A refused request (410, offline) is a line of the browser's own.
-    assert [error for error in errors if not error.startswith("Failed to load resource")] == []
 
 
 async def draw(page: Any, *lines: list[tuple[float, float]]) -> None:

@@ -92,6 +92,38 @@ def test_the_day_really_happened(played: Played, scale: int) -> None:
     assert sum(told["sla_missed"].values()) > 0
 
 
+def test_the_day_was_planned_and_led(played: Played) -> None:
+    """A demo of dispatching that plans nothing, asks nobody and learns nothing would convince no dispatcher."""
+    told = played.told
+    plan = told["plan"]
+    assert plan["planner"] in ("vroom", "inserter")
+    assert plan["taken"] > 0
+    assert plan["new"] + plan["moved"] > 0
+    assert told["planned"]["assigned"] + told["planned"]["unassigned"] == told["planned"]["considered"]
+    assert told["positions"]["stored"] > 0
+    assert told["learned"]["ways"] > 0
+    assert sum(n for what, n in told["office"].items() if what.startswith("red lanes")) > 0
+    assert "promises late or at risk" in " ".join(played.said.split())
+
+
+async def test_the_city_has_territories_rules_and_breaks(played: Played, same: Database) -> None:
+    """What a dispatcher would have set up first must be there: else the planner shows what it can do without rules."""
+    async with same.work(played.org_id) as work:
+        row = await work.fetchrow(
+            """
+            select (select count(*) from territory where polygon is not null) as outlined,
+                   (select count(*) from site where territory_id is not null) as placed,
+                   (select count(*) from site) as sites,
+                   (select count(*) from shift_break) as breaks,
+                   (select policy_version from dispatch_setting) as policy
+            """
+        )
+    assert row is not None
+    assert row["outlined"] > 3
+    assert row["placed"] > 0.9 * row["sites"]
+    assert (row["breaks"], row["policy"]) == (played.told["engineers"], 1)
+
+
 def test_rows_that_are_no_orders_are_told(played: Played) -> None:
     """A silent drop is a customer who waits for nobody."""
     assert played.told["file"] == {"rows": 10_000, "usable": 5_736, "rejected": {"point: null_island": 4_264}}
@@ -112,6 +144,8 @@ def test_the_box_has_what_a_newcomer_needs(played: Played) -> None:
     urls = [link["url"] for link in box["links"]]
     assert sum(url.startswith("callout://enrol?") for url in urls) == 2
     assert sum(url.startswith(played.settings.base_url + "/s/") for url in urls) == 1
+    tracked = sum(url.startswith(played.settings.base_url + "/t/") for url in urls)
+    assert tracked == bool(played.told["track_orders"])
 
 
 async def test_a_second_run_shows_the_first(played: Played, scale: int) -> None:

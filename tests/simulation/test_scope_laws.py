@@ -289,7 +289,7 @@ class Laws(RuleBasedStateMachine):
         if self.visits:
             visit = self.pick(self.visits, which)
             ids = [self.world.phones[one].engineer_id for one in sorted(who)]
-            self.act(lambda work: crew.set_crew(work, visit, ids))
+            self.act(lambda work: crew.set_crew(work, visit, ids, override=True, reason="law"))
 
     @rule(who=WHO, where=st.sampled_from([None, 0, 1]))
     def set_territory(self, who: int, where: int | None) -> None:

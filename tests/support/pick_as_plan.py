@@ -82,7 +82,11 @@ class AsPlan:
                     Rest(earliest_s=seconds(b.earliest), latest_s=seconds(b.latest), length_s=b.minutes * 60)
                     for b in shift.breaks
                 ),
-                away=tuple((seconds(a.start), seconds(a.end)) for a in who.absences),
+                away=tuple(
+                    (seconds(max(a.start, shift.start)), seconds(min(a.end, shift.end)))
+                    for a in who.absences
+                    if a.start < shift.end and shift.start < a.end
+                ),
                 skills=who.skills,
                 territory_id=who.territory_id,
                 territories=None if who.territory_id is None else who.territories | {who.territory_id},

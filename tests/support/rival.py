@@ -14,13 +14,15 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from depots import NINE
 
 from callout_backend.jobs import red
 from callout_backend.jobs.drain import drain
 from callout_backend.wiring import add_hooks
 from callout_contracts.commands import PushEnvelope
-from callout_dispatch import assign, red_lane
+from callout_dispatch import assign, crew, red_lane
+from callout_dispatch.plans.accept import accept
 from callout_orders import orders
 from callout_store import outbox, timers
 from callout_store.clock import ManualClock
@@ -68,6 +70,11 @@ async def do(db: Database, told: dict[str, Any]) -> Any:
                 return await assign.reassign(work, ids["visit"], ids["engineer"], None, start)
             case "lane":
                 return await red_lane.start(work, ids["order"])
+            case "accept":
+                accepted = await accept(work, UUID(told["run"]), skip_stale=told.get("skip", False))
+                return list(accepted.taken)
+            case "crew":
+                return await crew.set_crew(work, ids["visit"], [ids["engineer"]])
             case "cancel":
                 return await assign.cancel_order(work, ids["order"], "gone")
             case "advance":
@@ -113,7 +120,7 @@ async def main(url: str, admin: str) -> None:
         await asyncio.sleep(told.get("after_s", 0.0))
         try:
             value = await do(db, told)
-            tell(ok=str(value) if isinstance(value, UUID) else value)
+            tell(ok=json.loads(msgspec.json.encode(value)))
         except Refusal as refusal:
             tell(refused=refusal.code, retryable=refusal.retryable)
         except Exception as fault:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callout_dispatch.arrivals.rules import Due, Rest, Whereabouts, expect, minutes_away, tell
+from callout_dispatch.arrivals.rules import Due, Rest, Whereabouts, expect, followed, minutes_away, tell
 from callout_geo.distance import haversine_m
 from callout_geo.points import Point
 
@@ -163,3 +163,29 @@ def test_laws_of_a_day(plan: list[tuple[int, int, int, str]], heard: int) -> Non
             assert one.eta >= free
         free = one.done
     assert expect(list(reversed(visits)), at_home(NINE + minute(heard)), [], way, NINE) == found
+
+
+def test_by_the_clock_alone_a_delay_is_told_again_when_it_has_doubled() -> None:
+    """Nothing is heard of the engineer: 15 minutes late, 30, an hour; not a message every quarter of an hour all day."""
+    late = due("a", 0, told_eta=NINE + minute(20))
+    assert tell(late, NINE + minute(35), 10, "clock") == "nothing"
+    assert tell(late, NINE + minute(41), 10, "clock") == "changed"
+    assert tell(late, NINE + minute(35), 10, "finished") == "changed"
+    # On the way the clock does tell: the ETA follows the van.
+    driving = due("a", 0, stage="travelling", told_eta=NINE + minute(20))
+    assert tell(driving, NINE + minute(35), 10, "clock") == "changed"
+    # Measured against a plan that has moved since, there is no delay that could double.
+    moved = due("a", 60, told_eta=NINE)
+    assert tell(moved, NINE + minute(60), 10, "clock") == "changed"
+
+
+def test_what_nobody_ended_is_forgotten_in_the_end() -> None:
+    """A visit of yesterday that nobody closed is not the first one of today."""
+    waiting = due("a", 0, length=60)
+    assert followed(waiting, NINE + minute(60 + 4 * 60))
+    assert not followed(waiting, NINE + minute(61 + 4 * 60))
+    on_site = due("a", 0, length=60, stage="on_site", arrived_at=NINE + minute(30))
+    assert followed(on_site, NINE + minute(90 + 12 * 60))
+    assert not followed(on_site, NINE + minute(91 + 12 * 60))
+    driving = due("a", 600, length=60, stage="travelling", travelling_at=NINE)
+    assert not followed(driving, NINE + minute(61 + 12 * 60))

@@ -9,6 +9,7 @@ Where they differ by design, and the law therefore asks for one direction or lea
 - of a crew the pick asks only its leader for skills, parts, and to be the one required; a plan, which may let any of them
   lead, asks everybody for skills and the first by id for parts;
 - a break that found no room even before: the pick lets the new work do no harm to it any more, the checker tells it.
+- overtime, in which only the way back lies, knows no absences in the pick;
 - a way that an absence divides from the work before it: a plan takes a break that comes in between before it sets out, the
   pick lets one drive first and rest at the site.
 A slot of the pick is never refused for these; a plan may find room where the pick sees none.

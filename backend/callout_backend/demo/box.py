@@ -1,4 +1,4 @@
-"""What somebody needs to look around after the demo: logins, phones to enrol, a link that was not signed yet."""
+"""What somebody needs to look around after the demo: logins, phones to enrol, links of customers."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -9,6 +9,7 @@ import msgspec
 from callout_backend.demo.world import EMAIL_DOMAIN
 from callout_backend.house import DEMO_FILE
 from callout_backend.settings import Settings
+from callout_dispatch.arrivals import tracking
 from callout_graphql.reading import sign_off_summary
 from callout_orders import signoff
 from callout_people.users import user_by_email
@@ -52,8 +53,12 @@ async def write_down(settings: Settings, db: Database, told: dict[str, Any]) -> 
                 }
                 links.append({"name": name, "url": payload})
         link = await _unused_link(work, settings)
+        track = await _track_link(work, settings, told.get("track_orders", []))
     if link is not None:
         links.append({"name": {"en": "A customer signs", "zh": "客户签收"}, "url": link})
+    if track is not None:
+        name = {"en": "A customer sees the engineer's way", "zh": "客户查看工程师到达情况"}
+        links.append({"name": name, "url": track})
     file = settings.data / DEMO_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     box = {"organisation": slug, "logins": logins, "links": links}
@@ -79,3 +84,17 @@ async def _unused_link(work: Work, settings: Settings) -> str | None:
     ttl = timedelta(days=settings.signoff_days)
     token = await signoff.create_link(work, visit_id, order_id, summary, ttl=ttl)
     return f"{settings.base_url}/s/{token}"
+
+
+async def _track_link(work: Work, settings: Settings, looked: list[str]) -> str | None:
+    """A link for one of the orders whose customers looked, best one whose engineer is still under way."""
+    order_id = await work.fetchval(
+        """
+        select order_id from visit where org_id = callout_org() and order_id = any($1::uuid[]) and plan <> 'canceled'
+        order by ended_at is not null, id desc limit 1
+        """,
+        [UUID(id_) for id_ in looked],
+    )
+    if order_id is None:
+        return None
+    return f"{settings.base_url}/t/{await tracking.create_link(work, order_id)}"

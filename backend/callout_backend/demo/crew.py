@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import math
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from PIL import Image
 from callout_backend.demo.copies import Held
 from callout_backend.demo.fast import Truth, until
 from callout_backend.demo.names import ACCESS_NOTES, FINDINGS, NOTES, OBJECTIONS, RESOLUTIONS
+from callout_backend.demo.noise import scribble, shifted
+from callout_backend.demo.trail import Trail
 from callout_backend.demo.world import Seat
 from callout_client import DeviceClock, Faults, FaultyTransport, NetworkLost, Phone, Store, Transport
 from callout_contracts.commands import Answer, Location
@@ -28,10 +29,11 @@ DAY_FAULTS: Final = Faults(
 STORM_FAULTS: Final = Faults(
     lost_before=0.08, lost_answer=0.15, repeated=0.15, held=0.15, cut=0.05, delay_s_max=0.05
 )
+WATCHED: Final = 0.7
+"""Ways on which the phone tells where it is while it is under way; of the others it tells afterwards."""
 BATCH_COMMANDS: Final = 20
 """Small, so that a day's queue goes in several batches, which the network can put in another order."""
 OPEN_STATES: Final = ("dispatched", "accepted", "travelling", "in_progress")
-DEGREE_M: Final = 111_320.0
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,6 +55,8 @@ class Crew:
         self.foreign_visits = foreign_visits
         self.link_wanted: list[str] = []
         """Visits that were completed and whose customers sign by link; the office empties this list."""
+        self.on_the_way: list[str] = []
+        """Visits whose engineers just told that they are under way; the office empties this one too."""
 
 
 class EngineerDay:
@@ -92,6 +96,7 @@ class EngineerDay:
         self._accepted: set[str] = set()
         self._links: dict[str, str] = {}
         self._where = seat.home
+        self.trail = Trail(self.phone, seed=seed + ":trail")
         self.pulled = 0
 
     def held(self) -> Held:
@@ -156,16 +161,21 @@ class EngineerDay:
             self.pulled += count
 
     async def _sync(self) -> None:
-        now = self.crew.clock.now()
-        self.network.online = not any(start <= now < end for start, end in self.offline)
+        self.network.online = self.has_network()
         if self.network.online and self.rng.random() < 0.7:
             with contextlib.suppress(NetworkLost):
                 await self._push_and_pull()
+
+    def has_network(self) -> bool:
+        """Whether the phone is within reach now."""
+        now = self.crew.clock.now()
+        return not any(start <= now < end for start, end in self.offline)
 
     async def _push_and_pull(self) -> None:
         await self.phone.push()
         self.pulled += await self.phone.pull()
         await self.phone.upload()
+        await self.trail.tell()
 
     def _heard(self, answers: list[Answer]) -> None:
         for answer in answers:
@@ -184,7 +194,7 @@ class EngineerDay:
         site = self.phone.store.get("site", str(order.get("siteId"))) or {}
         there = Point(site.get("lat") or self._where.lat, site.get("lng") or self._where.lng)
         planned = datetime.fromisoformat(visit["scheduledStart"])
-        way = timedelta(minutes=rng.uniform(6, 18))
+        way = self.trail.way(self._where, there, planned)
         at = max(at, clock.now() - timedelta(minutes=5), planned - way)
 
         async def step(kind: str, minutes: float, payload: dict[str, Any] | None = None, **more: Any) -> None:
@@ -194,6 +204,7 @@ class EngineerDay:
             self._do(at, kind, visit["id"], payload, **more)
 
         await step("visit.travel", 0, where=self._where)
+        await self._under_way(visit["id"], there, at, way)
         away = rng.random() < 0.04
         await step("visit.arrive", way.total_seconds() / 60, where=self._elsewhere(there) if away else there)
         self._where = there
@@ -225,6 +236,21 @@ class EngineerDay:
             self._links[self.made[-1].id] = visit["id"]
         await step("visit.leave", rng.uniform(1, 4), where=there)
         return at
+
+    async def _under_way(self, visit_id: str, there: Point, left: datetime, way: timedelta) -> None:
+        """Note the way, and perhaps tell of it half-way: then the customer may look where the engineer is."""
+        here, half = self._where, left + way / 2
+        middle = Point((here.lat + there.lat) / 2, (here.lng + there.lng) / 2)
+        self.trail.drive(here, middle, left, half)
+        if self.trail.rng.random() < WATCHED:
+            await until(self.crew.clock, half)
+            self.network.online = self.has_network()
+            if self.network.online:
+                with contextlib.suppress(NetworkLost):
+                    await self.phone.push()
+                    await self.trail.tell()
+                    self.crew.on_the_way.append(visit_id)
+        self.trail.drive(middle, there, half, left + way)
 
     def _do(
         self,
@@ -361,36 +387,3 @@ class EngineerDay:
         self.phone.store.enqueue(sequence, told["id"], told["visitId"], told["kind"], _encode(told))
         if twin:
             self.made.append(Made(id=told["id"], kind=told["kind"], at=self.truth(), twin=True))
-
-
-def skew_of(rng: random.Random) -> timedelta:
-    """How wrong a phone's clock is: mostly minutes, sometimes hours, rarely years."""
-    dice = rng.random()
-    if dice < 0.6:
-        return timedelta(seconds=rng.uniform(-120, 120))
-    if dice < 0.8:
-        return timedelta(minutes=rng.uniform(-45, 45))
-    if dice < 0.92:
-        return timedelta(hours=rng.uniform(-26, 26))
-    return timedelta(days=rng.choice((-1461, -730, 365, 730)))
-
-
-def shifted(point: Point, north_m: float, east_m: float) -> Point:
-    """The point moved by metres; flat enough within a city."""
-    lat = point.lat + north_m / DEGREE_M
-    return Point(lat, point.lng + east_m / (DEGREE_M * math.cos(math.radians(point.lat))))
-
-
-def scribble(rng: random.Random) -> list[list[tuple[float, float, float]]]:
-    """Two strokes of a signature: x and y in 0..1 of the pad, t in milliseconds."""
-    strokes = []
-    t = 0.0
-    for _ in range(2):
-        x, y = rng.uniform(0.1, 0.3), rng.uniform(0.3, 0.7)
-        stroke = []
-        for _ in range(12):
-            stroke.append((round(x, 4), round(y, 4), round(t, 1)))
-            x, y, t = min(x + rng.uniform(0.0, 0.06), 1.0), min(max(y + rng.gauss(0, 0.08), 0.0), 1.0), t + 16
-        strokes.append(stroke)
-        t += 120
-    return strokes

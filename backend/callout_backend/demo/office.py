@@ -4,6 +4,7 @@ customer's contact orders, others sign off by link."""
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -11,9 +12,11 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from callout_backend.demo.crew import Crew, scribble
+from callout_backend.demo.crew import Crew
 from callout_backend.demo.fast import until
 from callout_backend.demo.names import OBJECTIONS, person
+from callout_backend.demo.noise import scribble
+from callout_backend.demo.sf311 import Request
 from callout_backend.demo.world import EMAIL_DOMAIN, Staff
 
 REASSIGN: Final = """mutation DemoReassign($id: UUID!, $engineer: UUID!, $reason: String!) {
@@ -25,6 +28,14 @@ CANCEL: Final = (
 DISPATCH: Final = "mutation DemoDispatch($id: UUID!) { dispatchWorkOrder(orderId: $id) { id } }"
 ASSIGN: Final = """mutation DemoAssign($id: UUID!, $engineer: UUID!, $reason: String!) {
   assignWorkOrder(orderId: $id, engineerId: $engineer, override: true, reason: $reason) { id }
+}"""
+CHECK_DRAG: Final = """query DemoCheckDrag($id: UUID!, $engineer: UUID!, $start: DateTime!) {
+  checkDrag(visitId: $id, engineerId: $engineer, start: $start) { revision allowed locked }
+}"""
+DRAG: Final = """mutation DemoDrag(
+  $id: UUID!, $engineer: UUID!, $start: DateTime!, $revision: Int!, $override: Boolean!, $reason: String!
+) {
+  dragVisit(id: $id, engineerId: $engineer, start: $start, revision: $revision, override: $override, reason: $reason) { id }
 }"""
 LINK: Final = "mutation DemoLink($id: UUID!) { createSignOffLink(visitId: $id) { url } }"
 CHANGE_MINUTES: Final = 18
@@ -77,7 +88,7 @@ class Office:
     def __init__(
         self, staff: Staff, desk: Desk, crew: Crew, visits: list[tuple[UUID, UUID, str]], *, seed: str
     ) -> None:
-        self._staff, self._desk, self._crew = staff, desk, crew
+        self.staff, self.desk, self.crew = staff, desk, crew
         self._visits = visits
         """(visit, engineer, skill) as the day was dispatched."""
         self._rng = random.Random(seed)
@@ -86,23 +97,34 @@ class Office:
 
     async def enrolment_code(self, user_id: UUID) -> str:
         """A code for one phone."""
-        return str((await self._desk.post("/devices/enrolment-codes", {"userId": str(user_id)}))["code"])
+        return str((await self.desk.post("/devices/enrolment-codes", {"userId": str(user_id)}))["code"])
 
-    async def change_the_day(self, emergencies: list[UUID]) -> None:
-        """Until the evening: move a visit, call one off, find somebody for an emergency."""
-        clock = self._crew.clock
-        at = min(seat.shift[0] for seat in self._staff.seats) + timedelta(minutes=40)
-        waiting = list(emergencies)
-        while at < self._crew.ends_at - timedelta(hours=1):
+    async def change_the_day(
+        self,
+        emergencies: list[Request],
+        ordered: list[UUID],
+        send: Callable[[Request], Awaitable[None]],
+    ) -> None:
+        """Until the evening: `send` somebody to an emergency, drag, move or call off a visit, dispatch what came in."""
+        clock = self.crew.clock
+        at = min(seat.shift[0] for seat in self.staff.seats) + timedelta(minutes=40)
+        urgent, waiting = list(emergencies), list(ordered)
+        while at < self.crew.ends_at - timedelta(hours=1):
             await until(clock, at)
             dice = self._rng.random()
-            if waiting and dice < 0.2:
-                await self._try("emergencies", self._emergency(waiting.pop()))
-            elif dice < 0.75:
-                await self._try("reassigned", self._reassign())
+            if urgent and (dice < 0.25 or len(urgent) == len(emergencies)):
+                await self.attempt("emergencies", send(urgent.pop()))
+            elif waiting and dice < 0.4:
+                await self.attempt("dispatched", self.dispatch(waiting.pop()))
+            elif dice < 0.6:
+                await self.attempt("reassigned", self._reassign())
+            elif dice < 0.8:
+                await self.attempt("dragged", self._drag())
             else:
-                await self._try("canceled", self._cancel())
+                await self.attempt("canceled", self._cancel())
             at = max(at, clock.now()) + timedelta(minutes=CHANGE_MINUTES * self._rng.uniform(0.5, 1.5))
+        for request in urgent:
+            await self.attempt("emergencies", send(request))
 
     async def order_as_customer(self, desk: Desk, site_id: UUID, number: int) -> UUID:
         """A customer's contact orders through the web form's door."""
@@ -124,15 +146,15 @@ class Office:
 
     async def customers_sign(self, done: asyncio.Event, clients: list[httpx.AsyncClient]) -> None:
         """Send a link for every visit that wants one, and let its customer sign; until `done` and none is left."""
-        while not (done.is_set() and not self._crew.link_wanted):
-            if not self._crew.link_wanted:
+        while not (done.is_set() and not self.crew.link_wanted):
+            if not self.crew.link_wanted:
                 await asyncio.sleep(0.05)
                 continue
-            visit_id = self._crew.link_wanted.pop()
-            await self._try("links sent", self._sign(visit_id, self._rng.choice(clients)))
+            visit_id = self.crew.link_wanted.pop()
+            await self.attempt("links sent", self._sign(visit_id, self._rng.choice(clients)))
 
     async def _sign(self, visit_id: str, client: httpx.AsyncClient) -> None:
-        url = (await self._desk.operation(LINK, {"id": visit_id}))["createSignOffLink"]["url"]
+        url = (await self.desk.operation(LINK, {"id": visit_id}))["createSignOffLink"]["url"]
         path = httpx.URL(url).raw_path.decode()
         page = await client.get(path)
         if page.status_code != 200:
@@ -159,7 +181,7 @@ class Office:
 
     async def _reassign(self) -> None:
         visit_id, engineer_id, skill = self._rng.choice(self._visits)
-        able = [seat.id for seat in self._staff.seats if seat.id != engineer_id and skill in seat.skills]
+        able = [seat.id for seat in self.staff.seats if seat.id != engineer_id and skill in seat.skills]
         if not able:
             raise Said("NO_OTHER_ENGINEER", "nobody else has the skill")
         variables = {
@@ -167,25 +189,41 @@ class Office:
             "engineer": str(self._rng.choice(able)),
             "reason": "Nearer to the site",
         }
-        await self._desk.operation(REASSIGN, variables)
+        await self.desk.operation(REASSIGN, variables)
 
     async def _cancel(self) -> None:
         visit_id, _, _ = self._rng.choice(self._visits)
-        await self._desk.operation(CANCEL, {"id": str(visit_id), "reason": "Customer called it off"})
+        await self.desk.operation(CANCEL, {"id": str(visit_id), "reason": "Customer called it off"})
 
-    async def _emergency(self, order_id: UUID) -> None:
+    async def _drag(self) -> None:
+        """Ask what would break, then move the visit, with a reason where something does."""
+        visit_id, engineer_id, skill = self._rng.choice(self._visits)
+        able = [seat.id for seat in self.staff.seats if seat.id != engineer_id and skill in seat.skills]
+        to = self._rng.choice([*able, engineer_id])
+        start = self.crew.clock.now() + timedelta(minutes=self._rng.randrange(20, 180))
+        where = {"id": str(visit_id), "engineer": str(to), "start": start.isoformat()}
+        check = (await self.desk.operation(CHECK_DRAG, where))["checkDrag"]
+        how = {"revision": check["revision"], "override": not check["allowed"], "reason": ""}
+        if not check["allowed"]:
+            how["reason"] = "The customer insists on this time"
+        await self.desk.operation(DRAG, {**where, **how})
+        self.counts["dragged against a rule"] += not check["allowed"]
+
+    async def dispatch(self, order_id: UUID) -> None:
+        """Send whom the pick names; where it names nobody, whoever answers the telephone."""
         try:
-            await self._desk.operation(DISPATCH, {"id": str(order_id)})
+            await self.desk.operation(DISPATCH, {"id": str(order_id)})
         except Said as said:
             if said.code != "NO_ENGINEER_FITS":
                 raise
-            seat = self._rng.choice(self._staff.seats)
+            seat = self._rng.choice(self.staff.seats)
             reason = "Reached by telephone"
-            await self._desk.operation(
+            await self.desk.operation(
                 ASSIGN, {"id": str(order_id), "engineer": str(seat.id), "reason": reason}
             )
 
-    async def _try(self, what: str, act: Any) -> None:
+    async def attempt(self, what: str, act: Any) -> None:
+        """Count what is done under `what`, and what is refused under its code."""
         try:
             await act
         except Said as said:

@@ -16,11 +16,11 @@ from rich.table import Table
 from callout_backend.demo.compare import Commands
 from callout_backend.demo.copies import Copies
 from callout_backend.demo.crew import EngineerDay
+from callout_backend.demo.morning import Morning
 from callout_backend.demo.office import Office
 from callout_backend.demo.sf311 import Sheet
 from callout_backend.demo.world import CITY_ZONE
 from callout_backend.texts import say
-from callout_dispatch.whole_day import DayResult
 from callout_store.clock import FastClock
 
 FAULTS = ("lost", "doubled", "mismatched")
@@ -38,6 +38,22 @@ TEXTS: dict[str, dict[str, str]] = {
     "engineers": {"en": "Engineers with phones", "zh": "携带手机的工程师"},
     "planned": {"en": "Dispatched in the morning", "zh": "早上派出的任务"},
     "unassigned": {"en": "Found no engineer", "zh": "未找到工程师"},
+    "plan": {"en": "Plan of the day", "zh": "当日排程方案"},
+    "plan_line": {
+        "en": "{planner}: travel {travel_before_min} to {travel_after_min} min, promises late or at risk {at_risk_before} "
+        "to {at_risk_after}, moved {moved}, added {new}, unassigned {unassigned}",
+        "zh": "{planner}:在途时间 {travel_before_min} → {travel_after_min} 分钟,超时或有超时风险的承诺 "
+        "{at_risk_before} → {at_risk_after},调整 {moved} 项,新增 {new} 项,未安排 {unassigned} 项",
+    },
+    "plan_none": {"en": "none ({state}); the draft was sent out", "zh": "无({state}),已按草案派出"},
+    "positions": {"en": "Positions of phones", "zh": "手机上报位置"},
+    "speeds": {"en": "Speeds learned", "zh": "学得的车速"},
+    "speeds_line": {
+        "en": "from {ways} ways: {slowest_km_per_hour} to {fastest_km_per_hour} km/h by the hour, where "
+        "{assumed_km_per_hour} was assumed",
+        "zh": "依据 {ways} 段路程:各时段 {slowest_km_per_hour} 至 {fastest_km_per_hour} 公里/小时(原假定 "
+        "{assumed_km_per_hour})",
+    },
     "visits": {"en": "Visits", "zh": "上门任务"},
     "events": {"en": "On-site events", "zh": "现场事件"},
     "geofence": {"en": "Geofence", "zh": "地理围栏"},
@@ -80,22 +96,26 @@ def collect(
     organisation: dict[str, str],
     sheet: Sheet,
     imported: int,
-    planned: DayResult,
+    planned: Morning,
     days: list[EngineerDay],
     office: Office,
     copies: Copies,
     commands: Commands,
     tallies: dict[str, Any],
     clocks: dict[str, float],
+    learned: dict[str, Any],
+    track_orders: list[str],
     storm: dict[str, Any],
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """All figures as plain JSON."""
     network: Counter[str] = Counter()
     answers: Counter[str] = Counter()
+    positions: Counter[str] = Counter()
     for day in days:
         network.update(day.network.counts)
         answers.update(day.answers)
+        positions.update(day.trail.counts)
     twice = office.counts["signed twice, taken twice"]
     return {
         "organisation": organisation,
@@ -104,9 +124,13 @@ def collect(
         "engineers": len(days),
         "planned": {
             "considered": planned.considered,
-            "assigned": len(planned.assigned),
-            "unassigned": len(planned.unassigned),
+            "assigned": len(planned.visits),
+            "unassigned": planned.unassigned,
         },
+        "plan": planned.plan,
+        "positions": {name: n for name, n in positions.items() if n},
+        "learned": learned,
+        "track_orders": track_orders,
         **tallies,
         "office": dict(office.counts),
         "office_refused": dict(office.refused),
@@ -160,8 +184,11 @@ def show(console: Console, told: dict[str, Any]) -> None:
     table.add_row(text("engineers"), str(told["engineers"]))
     table.add_row(text("planned"), str(told["planned"]["assigned"]))
     table.add_row(text("unassigned"), str(told["planned"]["unassigned"]))
-    for name in ("visits", "events", "geofence"):
+    plan = told["plan"]
+    table.add_row(text("plan"), text("plan_line" if "planner" in plan else "plan_none", **plan))
+    for name in ("visits", "events", "geofence", "positions"):
         counts(name, told[name])
+    table.add_row(text("speeds"), text("speeds_line", **told["learned"]))
     table.add_row(text("office"), ", ".join(f"{what} {n}" for what, n in told["office"].items() if n))
     counts("refused", told["office_refused"])
     for name in ("sign_offs", "conflicts", "quarantined"):

@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from callout_backend.demo.city import make_territories, save_policy
 from callout_backend.demo.names import PARTS, fictional_phone, person
 from callout_backend.demo.sf311 import SKILLS, Request
 from callout_dispatch import engineers
+from callout_dispatch.shifts import Break, PlannedShift, replace_shifts
 from callout_geo.points import Point
 from callout_orders import customers, stock
 from callout_people import organisations, users
@@ -29,6 +31,7 @@ OFFICE: Final = (
 )
 DAY_STARTS, DAY_ENDS = time(8), time(18)
 ENGINEER_DAY_ORDERS: Final = 8
+LUNCH_MINUTES: Final = 30
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,18 +139,8 @@ async def _make_engineers(
     await engineers.create_skills(
         work, [engineers.NewSkill(code=code, name_en=en, name_zh=zh) for code, (en, zh) in SKILLS.items()]
     )
-    districts = sorted({request.district for request in requests}, key=lambda text: (len(text), text))
-    territory_ids = await engineers.create_territories(
-        work,
-        [
-            engineers.NewTerritory(
-                code=f"district-{district or 'any'}",
-                name=f"District {district}" if district else "Whole city",
-            )
-            for district in districts
-        ],
-    )
-    territories = dict(zip(districts, territory_ids, strict=True))
+    territory_ids = await make_territories(work, requests)
+    await save_policy(work)
     demand = Counter(request.skill for request in requests)
     homes = [rng.choice(requests) for _ in names]
     skills = [_skills(number, demand, rng) for number in range(len(names))]
@@ -159,22 +152,22 @@ async def _make_engineers(
                 name=name,
                 home_lat=home.point.lat,
                 home_lng=home.point.lng,
-                territory_id=territories[home.district],
+                # Every second one works in the whole city.
+                territory_id=None if number % 2 else territory_ids.get(home.district),
                 skills=levels,
             )
-            for user_id, (name, _), home, levels in zip(crew, names, homes, skills, strict=True)
+            for number, (user_id, (name, _), home, levels) in enumerate(
+                zip(crew, names, homes, skills, strict=True)
+            )
         ],
     )
-    shifts = [
+    hours = [
         (at(day, 8), at(day, 17)) if number % 2 else (at(day, 9), at(day, 18)) for number in range(len(ids))
     ]
-    await engineers.set_shifts(
-        work,
-        [
-            engineers.NewShift(engineer_id=id_, starts_at=starts, ends_at=ends)
-            for id_, (starts, ends) in zip(ids, shifts, strict=True)
-        ],
-    )
+    for id_, (starts, ends) in zip(ids, hours, strict=True):
+        lunch = Break(earliest=at(day, 11, 30), latest=at(day, 13, 30), minutes=LUNCH_MINUTES)
+        shift = PlannedShift(starts_at=starts, ends_at=ends, breaks=(lunch,))
+        await replace_shifts(work, id_, at(day, 0), at(day, 0) + timedelta(days=1), [shift])
     # Everybody signs on before the first visit: a P0 goes only to those who are online.
     await engineers.report_positions(
         work,
@@ -197,7 +190,7 @@ async def _make_engineers(
             shift=shift,
         )
         for number, (id_, user_id, (name, locale), home, levels, shift) in enumerate(
-            zip(ids, crew, names, homes, skills, shifts, strict=True)
+            zip(ids, crew, names, homes, skills, hours, strict=True)
         )
     ]
 

@@ -65,6 +65,7 @@ async def create_work_order(request: Request[Any, Any, Any]) -> Response[dict[st
 
     async def act(work: Work) -> intake.OrderRef:
         customer_id, contact_id = await _who_orders(work, principal, body)
+        await engineers.check_needs(work, body.skills)
         ref = await intake.create_order(
             work,
             intake.NewOrder(

@@ -6,7 +6,7 @@ freed slots are filled while it is still slow.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -52,7 +52,7 @@ LOOK_EVERY_S = 0.5
 
 
 class Drainer:
-    """Drains on `wake`; waking it while it drains makes it look once more."""
+    """Drains on `wake`; waking it while it drains makes it look once more. `channels`: only rows of these (None: all)."""
 
     def __init__(
         self,
@@ -62,12 +62,14 @@ class Drainer:
         slots: int = SLOTS,
         lease_s: float = outbox.LEASE_S,
         deadline_s: float = outbox.HANDLER_DEADLINE_S,
+        channels: Sequence[str] | None = None,
     ) -> None:
         if not 0 < deadline_s < lease_s:
             raise ValueError("a handler's deadline is shorter than the lease, or two workers hold one row")
         self.db = db
         self.handlers = handlers
         self.slots, self.lease_s, self.deadline_s = slots, lease_s, deadline_s
+        self.channels = channels
         self.handled = 0
         self._running: set[asyncio.Task[None]] = set()
         self._drain: asyncio.Task[None] | None = None
@@ -118,7 +120,7 @@ class Drainer:
         """Fire timers and start handlers for up to `limit` rows; how many were started."""
         try:
             await timers.fire_due(self.db)
-            items = await outbox.claim(self.db, limit=limit, lease_s=self.lease_s)
+            items = await outbox.claim(self.db, limit=limit, lease_s=self.lease_s, channels=self.channels)
         except Refusal as refusal:
             log.warning("drain_cannot_claim", code=refusal.code)
             return 0
@@ -214,8 +216,13 @@ async def drain(
     *,
     lease_s: float = outbox.LEASE_S,
     deadline_s: float = outbox.HANDLER_DEADLINE_S,
+    only: bool = False,
 ) -> int:
-    """Drain until nothing is due, once; how many rows were handled. For tests, the demo and one-off commands."""
-    drainer = Drainer(db, handlers, lease_s=lease_s, deadline_s=deadline_s)
+    """Drain until nothing is due, once; how many rows were handled. For tests, the demo and one-off commands.
+
+    With `only` the rows of other channels are left to whoever handles them; without it they are dead letters.
+    """
+    channels = sorted(handlers) if only else None
+    drainer = Drainer(db, handlers, lease_s=lease_s, deadline_s=deadline_s, channels=channels)
     await drainer.wake()
     return drainer.handled

@@ -46,7 +46,7 @@ async def refresh(db: Database, item: Claimed) -> None:
     async def keep(work: Work) -> None:
         if await timers.is_current(work, key=key, epoch=epoch):
             await etas.store(work, given, etas.follow(given, work.now, legs), because, legs)
-            await etas.arm_next(work, engineer_id, given)
+            await etas.arm_next(work, engineer_id, given, epoch)
 
     await db.run(item.org_id, keep)
 

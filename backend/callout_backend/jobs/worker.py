@@ -65,6 +65,7 @@ async def main(
     if stop is None:
         _end_on_signals(ending)
     db = make_database(settings, pool_min=1)
+    processes.configure(settings.planners)
     webhook = WebhookHandler(private_allowed=settings.webhook_private)
     drainer = Drainer(
         db,

@@ -226,7 +226,9 @@ class Field:
             elif dice < 0.7:
                 await self._try(
                     "crews changed",
-                    lambda work, v=visit_id, e=seat.id: crew.set_crew(work, v, [e]),  # type: ignore[misc]
+                    lambda work, v=visit_id, e=seat.id: crew.set_crew(
+                        work, v, [e], override=True, reason="swarm"
+                    ),  # type: ignore[misc]
                 )
             else:
                 note = f"Gate code {self.rng.randrange(10_000)}"

@@ -31,10 +31,9 @@ def closed_page(refusal: Refusal, *, locale: str) -> str:
 def shown(seen: Seen) -> dict[str, Any]:
     """What the page writes, in both languages, and where its sketch puts the engineer: the page's script only copies it."""
     zone = zone_of(seen.time_zone)
+    headline = TEXTS.get(f"stage_{seen.stage}_{seen.minutes_away}", TEXTS[f"stage_{seen.stage}"])
     lines: dict[str, dict[str, str] | None] = {
-        "headline": {
-            one: TEXTS[f"stage_{seen.stage}"][one].format(minutes=seen.minutes_away) for one in LOCALES
-        },
+        "headline": {one: headline[one].format(minutes=seen.minutes_away) for one in LOCALES},
         "engineer": _plain(seen.engineer_name),
         "planned": None if seen.planned_start is None else moment(seen.planned_start, zone),
         "expected": None if seen.eta is None else _clock(seen, zone),

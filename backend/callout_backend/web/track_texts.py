@@ -19,6 +19,8 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "en": "Your engineer is {minutes} minutes away.",
         "zh": "工程师约 {minutes} 分钟后到达。",
     },
+    "stage_travelling_1": {"en": "Your engineer is one minute away.", "zh": "工程师约 1 分钟后到达。"},
+    "stage_travelling_0": {"en": "Your engineer is about to arrive.", "zh": "工程师即将到达。"},
     "stage_on_site": {"en": "Your engineer is on site.", "zh": "工程师已到达现场。"},
     "stage_done": {"en": "The work is done. Thank you.", "zh": "服务已完成,感谢您的支持。"},
     "stage_could_not_complete": {

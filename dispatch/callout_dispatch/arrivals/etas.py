@@ -21,6 +21,7 @@ from callout_dispatch.arrivals.rules import (
     Stage,
     Whereabouts,
     expect,
+    followed,
     minutes_away,
     tell,
 )
@@ -37,9 +38,13 @@ from callout_store.work import Work
 
 CHANNEL: Final = "eta"
 EVERY: Final = timedelta(minutes=5)
+BEFORE: Final = timedelta(hours=2)
+"""So long before a visit its engineer is looked at every five minutes."""
 BACK: Final = timedelta(hours=36)
 """Visits whose planned start lies further back do not belong to this day any more."""
 AHEAD: Final = timedelta(hours=18)
+LEFT_SINCE: Final = timedelta(hours=12)
+"""Where somebody ended a job longer ago is not where they are."""
 VISITS_MAX: Final = 200
 """Visits of one engineer that are looked at; nobody has as many in a day."""
 
@@ -81,11 +86,15 @@ def engineers_concerned(work: Work, lines: Iterable[tuple[UUID, Any]]) -> dict[U
     for _, entry in lines:
         if entry.kind == "visit.state_changed":
             because = _BECAUSE.get(str(entry.data.get("to")))
-            if because is not None and work.actor.engineer_id is not None:
-                found[work.actor.engineer_id] = because
+            # The one who leads the visit and the one who reported it, who may be of the crew, or not on the telephone.
+            for engineer_id in (entry.data.get("engineerId"), work.actor.engineer_id):
+                if because is not None and engineer_id is not None:
+                    found[UUID(str(engineer_id))] = because
         elif entry.kind in _PLAN_KINDS:
-            for name in ("engineerId", "fromEngineerId", "toEngineerId"):
-                if (engineer_id := entry.data.get(name)) is not None:
+            concerned = [entry.data.get(name) for name in ("engineerId", "fromEngineerId", "toEngineerId")]
+            concerned += [id_ for name in ("joined", "left") for id_ in entry.data.get(name, ())]
+            for engineer_id in concerned:
+                if engineer_id is not None:
                     found.setdefault(UUID(str(engineer_id)), "plan")
     return found
 
@@ -99,7 +108,10 @@ async def look_again(work: Work, lines: list[tuple[UUID, Any]]) -> None:
 
 
 async def situation(work: Work, engineer_id: UUID, travel: Travel) -> Situation:
-    """The engineer's visits that have not ended, where they are, and the breaks still ahead. Reads only."""
+    """The engineer's visits that have not ended, where they are, and the breaks still ahead. Reads only.
+
+    Besides those of the next hours there are those that were put off to a later day: their customers expect somebody.
+    """
     rows = await work.fetch(
         """
         select v.id, v.order_id, v.state, v.scheduled_start, v.scheduled_end, v.travelling_at,
@@ -109,8 +121,9 @@ async def situation(work: Work, engineer_id: UUID, travel: Travel) -> Situation:
         join work_order o on o.org_id = v.org_id and o.id = v.order_id
         join site s on s.org_id = o.org_id and s.id = o.site_id
         left join visit_eta t on t.org_id = v.org_id and t.visit_id = v.id
-        where v.org_id = callout_org() and v.ended_at is null and v.plan = 'dispatched'
-              and v.scheduled_start >= $2 and v.scheduled_start < $3
+        where v.org_id = callout_org() and v.ended_at is null and v.plan <> 'canceled'
+              and (v.plan = 'dispatched' or v.state <> 'scheduled')
+              and v.scheduled_start >= $2 and (v.scheduled_start < $3 or t.eta <> v.scheduled_start)
               and (v.engineer_id = $1 or exists (
                   select 1 from visit_crew c
                   where c.org_id = v.org_id and c.visit_id = v.id and c.engineer_id = $1))
@@ -138,7 +151,7 @@ async def situation(work: Work, engineer_id: UUID, travel: Travel) -> Situation:
     ]
     return Situation(
         engineer_id=engineer_id,
-        visits=visits,
+        visits=[visit for visit in visits if followed(visit, work.now)],
         order_ids={str(row["id"]): row["order_id"] for row in rows},
         where=await _whereabouts(work, engineer_id),
         rests=await _rests(work, engineer_id),
@@ -177,15 +190,16 @@ async def store(
 ) -> list[UUID]:
     """Store expected arrivals and owe the customers a word where they must hear of it; the visits they hear of.
 
-    A crew member's look does not overrule that of the engineer who leads the visit.
+    A crew member's look does not overrule that of the engineer who leads the visit. What the customer knows at first is the
+    planned start as it was then: of a visit that is moved they hear once.
     """
     if not found:
         return []
     due = {visit.id: visit for visit in given.visits}
     rows = await work.fetch(
         """
-        insert into visit_eta (visit_id, eta, computed_at, because, provider)
-        select v.id, t.eta, $3, $4, t.provider
+        insert into visit_eta (visit_id, eta, computed_at, because, provider, told_eta)
+        select v.id, t.eta, $3, $4, t.provider, v.scheduled_start
         from unnest($1::uuid[], $2::timestamptz[], $5::text[]) as t(id, eta, provider)
         join visit v on v.org_id = callout_org() and v.id = t.id and v.ended_at is null and v.engineer_id = $6
         order by v.id
@@ -214,7 +228,7 @@ async def store(
         visit = msgspec.structs.replace(
             due[one.visit_id], told_eta=row["told_eta"], missed=row["missed_at"] is not None
         )
-        verdict = tell(visit, one.eta, given.policy.eta_tell_minutes)
+        verdict = tell(visit, one.eta, given.policy.eta_tell_minutes, because)
         if verdict == "nothing":
             continue
         visit_id = UUID(one.visit_id)
@@ -256,19 +270,46 @@ def _provider(one: Expected, visit: Due, legs: Mapping[tuple[Point, Point], Leg]
     return "estimate" if leg is None else leg.provider
 
 
-async def arm_next(work: Work, engineer_id: UUID, given: Situation) -> bool:
-    """Set the next look five minutes from now while there is a visit ahead that starts soon; whether it was set."""
-    soon = work.now + EVERY + timedelta(hours=2)
-    if not any(visit.start <= soon for visit in given.visits):
-        first = min((visit.start for visit in given.visits), default=None)
-        if first is None:
-            return False
-        pause = first - timedelta(hours=2) - work.now
-    else:
-        pause = EVERY
+async def note_later(work: Work, engineer_id: UUID) -> datetime | None:
+    """Note what customers of later days know, that they hear of it if it changes; the next planned start of those days."""
+    await work.execute(
+        """
+        insert into visit_eta (visit_id, eta, computed_at, because, provider, told_eta)
+        select v.id, v.scheduled_start, $3, 'plan', 'none', v.scheduled_start from visit v
+        where v.org_id = callout_org() and v.engineer_id = $1 and v.ended_at is null and v.plan = 'dispatched'
+              and v.scheduled_start >= $2
+        order by v.id
+        on conflict (org_id, visit_id) do nothing
+        """,
+        engineer_id,
+        work.now + AHEAD,
+        work.now,
+    )
+    later: datetime | None = await work.fetchval(
+        """
+        select min(scheduled_start) from visit
+        where org_id = callout_org() and engineer_id = $1 and ended_at is null and plan = 'dispatched'
+              and scheduled_start >= $2
+        """,
+        engineer_id,
+        work.now + AHEAD,
+    )
+    return later
+
+
+async def arm_next(work: Work, engineer_id: UUID, given: Situation, epoch: int) -> bool:
+    """Set the next look: five minutes from now while a visit ahead starts soon or should have, else two hours before the
+    next one, be it days from now. Whether it was set: not where the engineer's timer was moved since it fired in `epoch`,
+    because whoever set out meanwhile is looked at at once."""
+    later = await note_later(work, engineer_id)
+    ahead = [visit.start for visit in given.visits if visit.stage != "on_site"]
+    first = min([*ahead, *([later] if later is not None else [])], default=None)
+    if first is None:
+        return False
+    pause = max(first - BEFORE - work.now, EVERY)
     due_at = await work.fetchval("select now() + $1::interval", pause)
-    await timers.move_many(work, [_timer(engineer_id, due_at, "clock")])
-    return True
+    key, _, _, payload = _timer(engineer_id, due_at, "clock")
+    return await timers.again(work, key=key, epoch=epoch, due_at=due_at, payload=payload)
 
 
 def _timer(
@@ -279,6 +320,7 @@ def _timer(
 
 async def _whereabouts(work: Work, engineer_id: UUID) -> Whereabouts:
     """The newest of: the last position, the site they left last, and where a shift starts (their home)."""
+    long_ago = work.now - LEFT_SINCE
     row = await work.fetchrow(
         """
         select e.home_lat, e.home_lng, e.last_lat, e.last_lng, e.last_position_at,
@@ -294,10 +336,10 @@ async def _whereabouts(work: Work, engineer_id: UUID) -> Whereabouts:
         where e.org_id = callout_org() and e.id = $1
         """,
         engineer_id,
-        work.now - timedelta(hours=12),
+        long_ago,
     )
     if row is None:
-        return Whereabouts(point=None, at=work.now)
+        return Whereabouts(point=None, at=long_ago)
     seen, left = row["last_position_at"], row["left_at"]
     if seen is not None and seen < work.now - timedelta(minutes=POSITION_MINUTES):
         seen = None
@@ -306,7 +348,8 @@ async def _whereabouts(work: Work, engineer_id: UUID) -> Whereabouts:
     if left is not None:
         point = None if row["left_lat"] is None else Point(row["left_lat"], row["left_lng"])
         return Whereabouts(point=point, at=min(left, work.now))
-    return Whereabouts(point=Point(row["home_lat"], row["home_lng"]), at=work.now)
+    # Nobody was heard of at home just now: for somebody on the way that would begin the way anew at every look.
+    return Whereabouts(point=Point(row["home_lat"], row["home_lng"]), at=long_ago)
 
 
 async def _rests(work: Work, engineer_id: UUID) -> list[Rest]:

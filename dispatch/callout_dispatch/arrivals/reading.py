@@ -10,7 +10,8 @@ from callout_store.work import Work
 
 
 class EtaView(msgspec.Struct, frozen=True, kw_only=True):
-    """When the engineer of a visit is expected, as of `computed_at`; `told_eta` is what the customer heard last."""
+    """When the engineer of a visit is expected, as of `computed_at`; `told_eta` is what the customer knows: what they
+    heard last, at `told_at`, or what was planned when they had heard nothing."""
 
     visit_id: UUID
     eta: datetime

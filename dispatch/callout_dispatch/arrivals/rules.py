@@ -17,6 +17,11 @@ OVERRUN_MINUTES: Final = 15
 ARRIVING_MINUTES: Final = 1
 """Somebody on the way who should be there by now is expected in so many minutes."""
 
+FORGOTTEN: Final = timedelta(hours=4)
+"""A visit that nobody set out for is followed so long after its planned end; then it is forgotten, not late."""
+LEFT_OPEN: Final = timedelta(hours=12)
+"""So long after they should be over, a way or a job that nobody ended says nothing of where the engineer is."""
+
 Stage = Literal["waiting", "travelling", "on_site"]
 Because = Literal["departed", "arrived", "finished", "plan", "clock"]
 """Why an ETA was reckoned anew: somebody set out, reached a site (late, perhaps), ended a job, the plan changed, or five
@@ -75,6 +80,15 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     done: datetime
 
 
+def followed(visit: Due, now: datetime) -> bool:
+    """Whether a visit still belongs to the engineer's day: yesterday's, which nobody ended, does not delay all of today's."""
+    length = visit.end - visit.start
+    if visit.stage == "waiting":
+        return now <= visit.end + FORGOTTEN
+    begun = visit.arrived_at if visit.stage == "on_site" else visit.travelling_at
+    return now <= (begun or visit.start) + length + LEFT_OPEN
+
+
 def expect(
     visits: Sequence[Due], where: Whereabouts, rests: Sequence[Rest], way: Way, now: datetime
 ) -> list[Expected]:
@@ -120,15 +134,22 @@ def expect(
     return found
 
 
-def tell(visit: Due, eta: datetime, tell_minutes: float) -> Literal["nothing", "changed", "missed"]:
+def tell(
+    visit: Due, eta: datetime, tell_minutes: float, because: Because = "plan"
+) -> Literal["nothing", "changed", "missed"]:
     """Whether the customer is to be told: on a change of more than `tell_minutes`, or a window that will be missed.
 
-    A missed window is told once; so is each change, measured against what they were told last.
+    A missed window is told once; so is each change, measured against what they were told last. Where only the clock moves on
+    and nobody has set out, a delay is told again only once it has doubled: else there would be a message every quarter of an
+    hour from an engineer of whom nothing is heard.
     """
     if visit.promised_until is not None and eta > visit.promised_until and not visit.missed:
         return "missed"
     known = visit.told_eta or visit.start
-    if abs((eta - known).total_seconds()) > tell_minutes * 60:
+    least = timedelta(minutes=tell_minutes)
+    if because == "clock" and visit.stage == "waiting":
+        least = max(least, known - visit.start)
+    if abs(eta - known) > least:
         return "changed"
     return "nothing"
 

@@ -19,6 +19,7 @@ from callout_dispatch.texts import FieldRefused
 from callout_dispatch.visit_states import VisitState
 from callout_geo.distance import haversine_m
 from callout_geo.points import Point
+from callout_orders.terms import TO_BE_PLANNED
 from callout_store.errors import NotFound, TrackLinkExpired, TrackLinkInvalid
 from callout_store.ids import new_id, new_secret
 from callout_store.work import Work
@@ -28,6 +29,8 @@ ENDED_SHOWN: Final = timedelta(hours=24)
 """So long after a visit ended its link still says so; nobody is followed by an old link."""
 POSITION_FRESH: Final = timedelta(minutes=15)
 """An older position is not shown: a van that stands in a garage is not where the engineer is."""
+LATE_SHOWN: Final = timedelta(minutes=15)
+"""An expected arrival that passed longer ago, with nobody on the way, is not shown: nobody knows any more."""
 LOCALES: Final = frozenset({"en", "zh"})
 OPEN_MAX: Final = 20
 """Links of one order that are open at a time; the oldest end first."""
@@ -50,8 +53,8 @@ _STAGES: Final[dict[str, Stage]] = {
 class Seen(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=False):
     """What a customer sees. Times are UTC; `time_zone` is where the organisation writes its clock.
 
-    `planned_start` and `eta` only once an engineer was told; `minutes_away`, `metres_away`, the position and its time only
-    while travelling (`metres_away` as the crow flies).
+    `planned_start` and `eta` only once an engineer was told (no `eta` where it passed and nobody set out); `minutes_away`,
+    `metres_away`, the position and its time only while travelling (`metres_away` as the crow flies).
     """
 
     order_number: str
@@ -87,7 +90,7 @@ async def create_link(work: Work, order_id: UUID, locale: str = "en", ttl: timed
         "select true from work_order where org_id = callout_org() and id = $1 for no key update", order_id
     )
     if not known:
-        raise NotFound(entity="work_order")
+        raise NotFound(entity="work order")
     await work.execute(
         """
         update track_link set expires_at = $2 where org_id = callout_org() and id in (
@@ -146,7 +149,9 @@ async def look(work: Work, token: str) -> tuple[Seen, str]:
         link["order_id"],
     )
     assert row is not None, "a link's order is there"
-    if row["ended_at"] is not None and row["ended_at"] < work.now - ENDED_SHOWN:
+    over = row["ended_at"] is not None and row["ended_at"] < work.now - ENDED_SHOWN
+    comes_again = over and row["order_state"] in {state.value for state in TO_BE_PLANNED}
+    if over and not comes_again:
         raise TrackLinkExpired
     seen = Seen(
         order_number=row["number"],
@@ -158,11 +163,13 @@ async def look(work: Work, token: str) -> tuple[Seen, str]:
     if row["order_state"] == "canceled":
         return msgspec.structs.replace(seen, stage="canceled"), link["locale"]
     stage = _STAGES[row["state"]] if row["state"] is not None else "waiting"
-    if stage == "waiting":
+    if stage == "waiting" or comes_again:
         return seen, link["locale"]
     seen = msgspec.structs.replace(seen, stage=stage, engineer_name=row["engineer"])
     if stage in ("planned", "travelling"):
-        eta = max(row["eta"] or row["scheduled_start"], work.now)
+        eta = row["eta"] or row["scheduled_start"]
+        lost = stage == "planned" and eta < work.now - LATE_SHOWN
+        eta = None if lost else max(eta, work.now)
         seen = msgspec.structs.replace(
             seen, planned_start=row["scheduled_start"], planned_end=row["scheduled_end"], eta=eta
         )

@@ -151,7 +151,7 @@ def _read(fix: NewFix, now: datetime) -> tuple[Point, china.Datum] | _Bad:
         return _Bad(path=fault.field, reason=fault.reason)
     for path, reason, value in (
         ("accuracyM", "accuracy", fix.accuracy_m),
-        ("speedMPerS", "speed", fix.speed_m_per_s),
+        ("speed", "speed", fix.speed_m_per_s),
     ):
         if value is not None and not (math.isfinite(value) and value >= 0):
             return _Bad(path=path, reason=reason)
@@ -257,7 +257,7 @@ async def live(
             from dispatch_setting where org_id = callout_org()
         )
         select e.id, e.name, e.territory_id, p.lat, p.lng, p.accuracy_m, p.at,
-               greatest(0, extract(epoch from $1::timestamptz - p.at))::float8 as age_s
+               case when p.at is not null then greatest(0, extract(epoch from $1::timestamptz - p.at)) end::float8 as age_s
         from engineer e cross join setting s
         left join lateral (
             select e.last_lat as lat, e.last_lng as lng, e.last_accuracy_m as accuracy_m, e.last_position_at as at

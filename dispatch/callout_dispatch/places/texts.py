@@ -25,7 +25,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "range": ("it lies between {low} and {high}", "必须在 {low} 与 {high} 之间"),
     "not_one_of": ("it is none of {options}", "必须是以下之一:{options}"),
     "nothing": ("nothing to change was given", "未提供任何需要更改的内容"),
-    "id_or_code": ("a new territory needs code and name", "新建区域须提供代码和名称"),
+    "id_or_code": ("a new territory needs code and name", "新建服务区域须提供代码和名称"),
     "query_missing": ("there is no address", "未填写地址"),
     "query_not_text": ("it is not a text", "不是文本"),
     "query_too_long": ("an address has at most 300 characters", "地址最多 300 个字符"),

@@ -86,7 +86,7 @@ _TEXTS: Final[dict[Code, dict[str, str]]] = {
     },
     Code.TERRITORY: {
         "en": "The engineer of shift {lane} does not work in territory {territory} of visit {task}.",
-        "zh": "班次 {lane} 的工程师不负责上门任务 {task} 所在的区域 {territory}。",
+        "zh": "班次 {lane} 的工程师不负责上门任务 {task} 所在的服务区域 {territory}。",
     },
     Code.TOO_FAR: {
         "en": "In shift {lane}, the way to {subject} takes {minutes} minutes, at most {most} are allowed.",

@@ -3,9 +3,10 @@
     travel + left out + lateness + moves
 
 A task left out costs `LEFT_S` for each point of its priority's value: ten hours on the road for the least of the standard
-policy, so that no detour within a shift is ever worth leaving out a visit. Lateness grows towards that from 0: each
-`late_minutes_half` takes half of what is left of a task's worth, so late always beats never. A standing visit that gets
-another time or engineer costs what the policy's `planning` says, times `told_factor` once the engineer knows of it.
+policy, so that no detour within a shift is ever worth leaving out a visit. Lateness grows from 0 towards `LATE_SHARE` of
+that, each `late_minutes_half` by half of what is left to it: late always beats never, and what is overdue for days is still
+worth a way across town. A standing visit that gets another time or engineer costs what the policy's `planning` says, times
+`told_factor` once the engineer knows of it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import msgspec
 from callout_dispatch.planning.terms import Plan, Problem, Task
 
 LEFT_S: Final = 3_600
+LATE_SHARE: Final = 0.5
+"""Of what a task is worth, that lateness takes at most: if it took all of it, an order a day overdue would be left out for a
+way of ten minutes, and wait longer the longer it has waited."""
 MOVED_S_MIN: Final = 300
 """A start that shifts by less than that counts as the same time: nobody plans a day to the minute."""
 
@@ -49,8 +53,13 @@ def late_cost_s(problem: Problem, task: Task, start_s: int) -> float:
     late_s = start_s - task.due_s
     if late_s <= 0:
         return 0.0
-    worth: float = worth_s(problem, task) * (1.0 - 0.5 ** (late_s / (problem.policy.late_minutes_half * 60)))
-    return worth
+    return late_share(late_s, problem.policy.late_minutes_half * 60) * worth_s(problem, task)
+
+
+def late_share(late_s: float, half_s: float) -> float:
+    """Which share of a task's worth is lost by so much lateness (above 0), each `half_s` taking half of what can be."""
+    share: float = LATE_SHARE * (1.0 - 0.5 ** (late_s / half_s))
+    return share
 
 
 def move_prices_s(problem: Problem, task: Task) -> tuple[float, float]:

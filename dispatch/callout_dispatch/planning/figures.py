@@ -55,28 +55,6 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     engineers: tuple[EngineerFigures, ...]
 
 
-class EngineerChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What an engineer gains (+) or loses (-)."""
-
-    engineer_id: str
-    visits: int
-    work_minutes: int
-    travel_minutes: int
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of two plans of the same days, and for whom something changes."""
-
-    before: Figures
-    after: Figures
-    engineers: tuple[EngineerChange, ...]
-
-    def change(self, name: str) -> float:
-        """After less before, for a figure that is a number; 0 where one of them is not known."""
-        before, after = getattr(self.before, name), getattr(self.after, name)
-        return 0 if before is None or after is None else after - before
-
-
 class _Time(msgspec.Struct):
     """Seconds of one lane."""
 
@@ -140,25 +118,6 @@ def figures(problem: Problem, plan: Plan) -> Figures:
         work_minutes_spread=_spread([one.work_minutes for one in engineers]),
         engineers=engineers,
     )
-
-
-def compare(before: Figures, after: Figures) -> Comparison:
-    """Two plans side by side; engineers for whom nothing changes are left out."""
-    old = {one.engineer_id: one for one in before.engineers}
-    new = {one.engineer_id: one for one in after.engineers}
-    changes = []
-    for name in sorted(old.keys() | new.keys()):
-        was = old.get(name, EngineerFigures(engineer_id=name))
-        now = new.get(name, EngineerFigures(engineer_id=name))
-        change = EngineerChange(
-            engineer_id=name,
-            visits=now.visits - was.visits,
-            work_minutes=now.work_minutes - was.work_minutes,
-            travel_minutes=now.travel_minutes - was.travel_minutes,
-        )
-        if change.visits or change.work_minutes or change.travel_minutes:
-            changes.append(change)
-    return Comparison(before=before, after=after, engineers=tuple(changes))
 
 
 def _time(problem: Problem, lane: Lane, route: Route) -> _Time:

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from callout_dispatch.planning.rows import Tour
 from callout_dispatch.planning.ruin import State
-from callout_dispatch.planning.sketch import Tour
 
 TOURS_MAX: Final = 25_000
 """More tours than that make the problem slow; the cheapest for what they hold are kept."""

@@ -16,7 +16,9 @@ from typing import Final
 
 import numpy as np
 
-from callout_dispatch.planning.sketch import Sketch, Tour
+from callout_dispatch.planning.rows import Tour
+from callout_dispatch.planning.sketch import Sketch
+from callout_dispatch.planning.spots import errand_moved
 
 REMOVED_MEAN: Final = 10
 STRING_MAX: Final = 10
@@ -26,10 +28,10 @@ SCATTERED, TOGETHER = 0.1, 0.2
 ERRAND: Final = 0.05
 """How often a ruined tour visits a depot on trial."""
 NEIGHBOURS_MAX: Final = 80
-STEPS_PER_S: Final = 1_500
+STEPS_PER_S: Final = 2_500
 """Steps that are planned for each second. A machine that is slower cools by the clock instead."""
 POOL_MAX: Final = 200_000
-HEAT_START, HEAT_END = 0.6, 0.003
+HEAT_START, HEAT_END = 1.0, 0.005
 """Temperature, as parts of the mean way to a task."""
 
 
@@ -72,6 +74,8 @@ class State:
             return False
         made = sketch.tour(best_row, best_tokens)
         assert made is not None, "an insertion that was found can be made"
+        if sketch.pickup and sketch.plenty:
+            made = errand_moved(sketch, made)
         self.absent.discard(token)
         self.cost -= sketch.worth_s[token]
         self.put(made)
@@ -87,7 +91,7 @@ class State:
             total = [sum(column) for column in zip(need, *others, strict=True)]
             if any(a > b for a, b in zip(total, sketch.rows[lanes[0]].van, strict=True)):
                 return False
-        taken = sketch.taken(tokens)
+        taken = None if sketch.plenty else sketch.taken(tokens)
         if taken is None:
             return True
         total = list(taken[1])

@@ -12,6 +12,7 @@ from callout_dispatch.pick_terms import Reason, ReasonCode
 from callout_dispatch.planning.reasons import NEVER_S
 from callout_dispatch.planning.ruin import State
 from callout_dispatch.planning.sketch import Sketch
+from callout_dispatch.planning.spots import insertion_at
 from callout_dispatch.planning.terms import Left
 
 MOMENTS_MAX: Final = 60
@@ -115,7 +116,7 @@ class Specials:
             return best
         by_engineer: dict[int, tuple[float, int, tuple[int, ...]]] = {}
         for row in sketch.allowed[token][:ROWS_MAX]:
-            found = sketch.insertion_at(self.state.tours[row], token, at_s)
+            found = insertion_at(sketch, self.state.tours[row], token, at_s)
             if found is None or not self.state.stock_holds(row, found[1]):
                 continue
             engineer = sketch.rows[row].engineer

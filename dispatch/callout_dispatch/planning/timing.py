@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import count
 
-from callout_dispatch.planning.cost import MOVED_S_MIN
+from callout_dispatch.planning.cost import MOVED_S_MIN, late_share
 from callout_dispatch.planning.terms import Lane, Stop, Task
 
 Windows = tuple[tuple[int, int], ...]
@@ -86,7 +86,7 @@ class Item:
         """What lateness and a move cost at this start, in seconds of travel: as in `cost.py`."""
         price = self.fixed_price
         if start_s > self.due_s:
-            price += self.worth_s * (1.0 - 0.5 ** ((start_s - self.due_s) / self.half_s))
+            price += self.worth_s * late_share(start_s - self.due_s, self.half_s)
         if self.move_price and abs(start_s - self.stand_s) >= MOVED_S_MIN:
             price += self.move_price
         return price

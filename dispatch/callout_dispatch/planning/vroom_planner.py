@@ -19,8 +19,9 @@ from typing import ClassVar, Final
 from callout_dispatch.planning import ruin
 from callout_dispatch.planning.checker import home_lane
 from callout_dispatch.planning.recombine import recombine
+from callout_dispatch.planning.rows import Tour
 from callout_dispatch.planning.ruin import State
-from callout_dispatch.planning.sketch import Sketch, Tour
+from callout_dispatch.planning.sketch import Sketch
 from callout_dispatch.planning.special import Specials
 from callout_dispatch.planning.terms import Lock, Plan, Problem, Progress
 from callout_dispatch.planning.vroom_words import Sequences, Words
@@ -34,6 +35,10 @@ VROOM_TASKS_MAX: Final = 2_000
 ROUNDS: Final = 3
 ROUNDS_S_MIN: Final = 3.0
 """With less time than that there is one round, and nothing is put together from tours of several plans."""
+STEPS_PER_TASK: Final = 150
+"""A round is not longer than that, so that a small problem is done before its time is over."""
+STILL: Final = 3
+"""So many rounds in a row without a better plan, and there is none to be expected."""
 MIXING_SHARE: Final = 0.25
 COOLER: Final = 0.4
 WARM_HEAT: Final = 0.2
@@ -43,17 +48,25 @@ WARM_HEAT: Final = 0.2
 class VroomPlanner:
     """See the module. `exploration`: VROOM's effort, 0 to 5 (None: by the time there is). `search`: whether step 3 is done.
 
-    `waiting`: what a second of waiting costs beside a second of travel.
+    `waiting`: what a second of waiting costs beside a second of travel. `steps`: how many a round of the search has (None: by
+    the time there is); few of them and much time, and no clock decides.
     """
 
     name: ClassVar[str] = "vroom"
 
     def __init__(
-        self, *, exploration: int | None = None, threads: int = 1, search: bool = True, waiting: float = 0.0
+        self,
+        *,
+        exploration: int | None = None,
+        threads: int = 1,
+        search: bool = True,
+        waiting: float = 0.0,
+        steps: int | None = None,
     ) -> None:
         if exploration is not None and not 0 <= exploration <= 5:
             raise ValueError("exploration must be between 0 and 5")
         self.exploration, self.threads, self.search, self.waiting = exploration, threads, search, waiting
+        self.steps = steps
 
     def solve(self, problem: Problem, *, seconds_max: float, seed: int, progress: Progress) -> Plan:
         """The best plan found in about `seconds_max`."""
@@ -109,34 +122,41 @@ class VroomPlanner:
     def _improved(
         self, state: State, began: float, seconds_max: float, seed: int, heat: float, progress: Progress
     ) -> State:
-        """The search in rounds, each hotter than what comes after; between them the best of all tours seen so far."""
+        """The search in rounds, each cooler than the one before; between them the best of all tours seen so far.
+
+        After the last of them it begins again with the first, until the time is over or nothing comes of it any more.
+        """
         pool: dict[tuple[int, tuple[int, ...]], Tour] = {}
-        left_s = seconds_max - (time.monotonic() - began) - 0.02
+        end = began + seconds_max - 0.02
+        left_s = end - time.monotonic()
         rounds = ROUNDS if seconds_max >= ROUNDS_S_MIN else 1
         # By the time that was granted, not by what the clock has left of it: the same steps on every machine.
         steps = int(seconds_max * (1 - VROOM_SHARE) / rounds * ruin.STEPS_PER_S)
-        round_s = left_s / rounds
-        for n in range(rounds):
-            until = began + seconds_max - round_s * (rounds - n - 1) - 0.02
-            mixing_s = MIXING_SHARE * round_s if rounds > 1 else 0.0
-            search_s = until - time.monotonic() - mixing_s
+        steps = (
+            min(steps, STEPS_PER_TASK * len(state.sketch.problem.tasks)) if self.steps is None else self.steps
+        )
+        round_s, n, still = left_s / rounds, 0, 0
+        while n < rounds or (rounds > 1 and still < STILL):
+            until = max(end - round_s * max(0, rounds - n - 1), min(end, time.monotonic() + 0.5 * round_s))
+            search_s = until - time.monotonic() - (MIXING_SHARE * round_s if rounds > 1 else 0.0)
             if search_s <= 0:
                 break
-            first, span = 0.5 + 0.45 * n / rounds, 0.45 / rounds
+            cost, share = state.cost, 0.5 + 0.45 * (1 - max(0.0, end - time.monotonic()) / max(left_s, 1e-9))
             state = ruin.search(
                 state,
                 seconds_max=search_s,
                 seed=seed + n,
-                heat=heat * COOLER**n,
+                heat=heat * COOLER ** (n % rounds),
                 steps=steps,
-                told=lambda share, first=first, span=span: progress(first + span * share, "improving"),  # type: ignore[misc]
+                told=lambda part, share=share: progress(share + part * (0.95 - share) / rounds, "improving"),  # type: ignore[misc]
                 pool=pool if rounds > 1 else None,
             )
             if rounds > 1:
-                progress(first + span, "recombining")
-                limit_s = min(until - time.monotonic(), MIXING_SHARE * round_s)
+                limit_s = min(end - time.monotonic(), MIXING_SHARE * round_s)
                 if limit_s > 0.05:
                     state = recombine(state, pool.values(), seconds_max=limit_s, seed=seed)
+            still = 0 if state.cost < cost - 1e-6 else still + 1
+            n += 1
         return state
 
     def _sorted(self, sketch: Sketch) -> tuple[Sequences, Sequences, list[int], list[int]]:

@@ -19,7 +19,8 @@ from typing import Any, Final
 import numpy as np
 
 from callout_dispatch.planning.reasons import NEVER_S
-from callout_dispatch.planning.sketch import Row, Sketch
+from callout_dispatch.planning.rows import Row
+from callout_dispatch.planning.sketch import Sketch
 
 Sequences = dict[int, tuple[int, ...]]
 """For each lane's index its tasks in order."""

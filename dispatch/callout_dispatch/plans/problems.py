@@ -19,11 +19,11 @@ from callout_dispatch.plans.draft import Draft, make_draft
 from callout_dispatch.plans.loaded import ESTIMATE, Loaded, Ways, estimate, loaded, whole_minutes
 from callout_dispatch.plans.row_terms import Scope
 from callout_dispatch.plans.rows import load_rows
+from callout_dispatch.plans.texts import PlanTooLarge
 from callout_dispatch.policy import Policy
 from callout_geo.points import Point
 from callout_geo.routing.base import NONE, PROVIDERS
 from callout_geo.travel import Travel
-from callout_store.errors import LimitExceeded
 from callout_store.work import Database, Work
 
 TASKS_MAX: Final = 3_000
@@ -62,12 +62,12 @@ async def load_draft(
 def check_size(draft: Draft) -> None:
     """Refuse what no planner could finish."""
     for what, given, limit in (
-        ("visits and orders in one plan", len(draft.tasks) + len(draft.barred), TASKS_MAX),
-        ("shifts in one plan", len(draft.lanes), LANES_MAX),
-        ("places in one plan", len(draft.places), PLACES_MAX),
+        ("tasks", len(draft.tasks) + len(draft.barred), TASKS_MAX),
+        ("lanes", len(draft.lanes), LANES_MAX),
+        ("places", len(draft.places), PLACES_MAX),
     ):
         if given > limit:
-            raise LimitExceeded(what=what, limit=limit, given=given)
+            raise PlanTooLarge(what, limit=limit, given=given)
 
 
 async def load_problem(

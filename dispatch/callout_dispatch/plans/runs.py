@@ -17,7 +17,7 @@ from callout_dispatch.plans.problems import TASKS_MAX
 from callout_dispatch.plans.row_terms import Scope
 from callout_dispatch.plans.run_rows import COLUMNS, Run, run_by_id, run_of
 from callout_dispatch.plans.run_writes import arm, end_run, fail_run, insert_changes, note
-from callout_dispatch.plans.texts import PlanInState
+from callout_dispatch.plans.texts import PlanInState, PlanTooLarge
 from callout_dispatch.texts import REASON_MAX, FieldRefused, checked_line
 from callout_orders import checks
 from callout_store import outbox
@@ -80,7 +80,7 @@ async def ask(
     scope = Scope(start=start, end=end, at=work.now, territory_id=territory_id)
     given = await rows.count(work, scope)
     if given > TASKS_MAX:
-        raise LimitExceeded(what="visits and orders in one plan", limit=TASKS_MAX, given=given)
+        raise PlanTooLarge("tasks", limit=TASKS_MAX, given=given)
     return run_id
 
 

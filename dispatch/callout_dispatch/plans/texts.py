@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from callout_dispatch.pick_terms import Reason, ReasonCode
 from callout_dispatch.plans.changes import Kind
-from callout_store.errors import PlanInfeasible, PlanStale, Refusal, WrongState
+from callout_store.errors import LimitExceeded, PlanInfeasible, PlanStale, Refusal, WrongState
 
 Text = Mapping[str, str]
 
@@ -28,29 +28,40 @@ STAGES: Final[dict[str, Text]] = {
     "loading": {"en": "Reads visits, orders and shifts", "zh": "读取任务、工单和班次"},
     "ways": {"en": "Reckons the ways", "zh": "计算路程"},
     "solving": {"en": "Looks for a plan", "zh": "正在求解"},
+    # The planners' own words for what they are at.
+    "reading": {"en": "Reads the plan that stands", "zh": "读取现有安排"},
+    "standing": {"en": "Keeps what stands", "zh": "保留现有安排"},
+    "insert": {"en": "Finds a place for each order", "zh": "正在逐单插入"},
+    "improve": {"en": "Makes the plan better", "zh": "正在优化方案"},
+    "improving": {"en": "Makes the plan better", "zh": "正在优化方案"},
+    "writing": {"en": "Writes the plan down", "zh": "整理方案"},
+    "check": {"en": "Checks the plan", "zh": "校验方案"},
     "checking": {"en": "Checks the plan", "zh": "校验方案"},
     "fallback": {
         "en": "The planner gave no usable plan; the simpler one is at work",
-        "zh": "排程引擎未给出可用方案,改用备用引擎",
+        "zh": "排程引擎未给出可用方案,改用备用排程引擎",
     },
     "proposed": {"en": "Proposed", "zh": "已提出方案"},
     "proposed_by_fallback": {
         "en": "Proposed by the simpler planner: the one that was asked for gave no usable plan",
-        "zh": "由备用引擎提出:所选引擎未给出可用方案",
+        "zh": "由备用排程引擎提出:所选排程引擎未给出可用方案",
     },
     "empty": {
         "en": "There is nothing to plan: no order waits and no visit stands here at that time",
-        "zh": "无可排程内容:该时段和区域内没有待排工单或已排任务",
+        "zh": "无可排程内容:该时段和服务区域内没有待排工单或已排任务",
     },
     "done": {"en": "Reckoned", "zh": "已完成计算"},
     "canceled": {"en": "Canceled", "zh": "已取消"},
-    "failed": {"en": "Failed; the standing plan is as it was", "zh": "失败,现有计划未变"},
+    "failed": {"en": "Failed; the standing plan is as it was", "zh": "失败,现有安排未变"},
 }
 FAULTS: Final[dict[str, Text]] = {
-    "limit": {"en": "{what}: at most {limit}, here {given}", "zh": "{what}:上限 {limit},实际 {given}"},
+    "limit": {
+        "en": "{what}: at most {limit}, here {given}; ask for a shorter range or for one territory",
+        "zh": "{what}:上限 {limit},实际 {given};请缩短时间范围或只选择一个服务区域",
+    },
     "no_plan": {
         "en": "No planner found a plan that keeps to the rules",
-        "zh": "没有引擎给出符合规则的方案",
+        "zh": "没有排程引擎给出符合规则的方案",
     },
     "gave_up": {"en": "The workers that tried it all ended", "zh": "处理进程多次异常退出"},
     "broke": {"en": "Something broke on our side; it was recorded", "zh": "服务器内部错误,已记录"},
@@ -59,9 +70,9 @@ FAULTS: Final[dict[str, Text]] = {
 _REASONS: Final[dict[ReasonCode, Text]] = {
     ReasonCode.SKILL_MISSING: {"en": "lack a skill", "zh": "缺少技能"},
     ReasonCode.SKILL_LEVEL_LOW: {"en": "have a skill at too low a level", "zh": "技能等级不足"},
-    ReasonCode.OTHER_TERRITORY: {"en": "work in another territory", "zh": "属于其他区域"},
+    ReasonCode.OTHER_TERRITORY: {"en": "work in another territory", "zh": "属于其他服务区域"},
     ReasonCode.OTHER_REQUIRED: {"en": "are not the one who is required", "zh": "不是指定的工程师"},
-    ReasonCode.EXCLUDED: {"en": "are not wanted there", "zh": "被客户排除"},
+    ReasonCode.EXCLUDED: {"en": "are not wanted there", "zh": "已被排除"},
     ReasonCode.OFFLINE: {"en": "are not online", "zh": "不在线"},
     ReasonCode.PART_NOT_ON_VAN: {"en": "lack a part", "zh": "缺少备件"},
     ReasonCode.NO_SHIFT: {"en": "have no shift when it may be done", "zh": "可上门时段内没有班次"},
@@ -74,6 +85,12 @@ _REASONS: Final[dict[ReasonCode, Text]] = {
     ReasonCode.SHIFT_FULL: {"en": "have no room left", "zh": "没有空闲时段"},
     ReasonCode.CREW_INCOMPLETE: {"en": "find nobody to go along", "zh": "缺少协作人员"},
 }
+COUNTED: Final[dict[str, Text]] = {
+    "tasks": {"en": "visits and orders in one plan", "zh": "一个方案中的任务与工单"},
+    "lanes": {"en": "shifts in one plan", "zh": "一个方案中的班次"},
+    "places": {"en": "places in one plan", "zh": "一个方案中的地点"},
+}
+_OF_ONE: Final = {"have": "has", "are": "is", "lack": "lacks", "work": "works", "need": "needs", "find": "finds"}
 _ALONE: Final[dict[ReasonCode, Text]] = {
     ReasonCode.OUTSIDE_VISITING_HOURS: {
         "en": "the site is not open long enough at that time",
@@ -129,6 +146,8 @@ def fault_sentence(fault: str | None, values: Mapping[str, Any] | None, locale: 
     if fault is None:
         return None
     known = {"what": "?", "limit": "?", "given": "?", **(values or {})}
+    counted = {text["en"]: text for text in COUNTED.values()}.get(str(known["what"]))
+    known["what"] = known["what"] if counted is None else say(counted, locale)
     return say(FAULTS.get(fault, FAULTS["broke"]), locale, **known)
 
 
@@ -143,7 +162,9 @@ def why_left(reasons: Sequence[Reason], locale: str) -> list[str]:
         elif locale.startswith("zh"):
             said.append(f"{count} 名工程师{say(_REASONS[reason.code], locale)}")
         else:
-            said.append(f"{count} engineer{'' if count == 1 else 's'} {say(_REASONS[reason.code], locale)}")
+            verb, _, rest = say(_REASONS[reason.code], locale).partition(" ")
+            one = count == 1
+            said.append(f"{count} engineer{'' if one else 's'} {_OF_ONE.get(verb, verb) if one else verb} {rest}")
     return said
 
 
@@ -207,6 +228,23 @@ class StaleChanges(_NotTaken, PlanStale):
 
 class InfeasibleChanges(_NotTaken, PlanInfeasible):
     """What is left of the proposal would break hard rules."""
+
+
+class PlanTooLarge(LimitExceeded):
+    """More than a planner could ever finish; `what` is counted."""
+
+    en = "{what}: at most {limit}, here {given}. Ask for a shorter range or for one territory."
+    zh = "{what}:上限 {limit},实际 {given}。请缩短时间范围或只选择一个服务区域。"
+
+    def __init__(self, what: str, *, limit: int, given: int) -> None:
+        super().__init__(path="end", what=COUNTED[what]["en"], limit=limit, given=given)
+        self._chinese = COUNTED[what]["zh"]
+
+    def message(self, locale: str = "en") -> str:
+        """The sentence for a person, in `en` or `zh`."""
+        if locale.startswith("zh"):
+            return self.zh.format_map({**self.details, "what": self._chinese})
+        return super().message(locale)
 
 
 class PlanInState(WrongState):

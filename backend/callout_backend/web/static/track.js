@@ -42,6 +42,7 @@
     $("sketch").toggleAttribute("hidden", !state.sketch);
     if (state.sketch) {
       $("van").setAttribute("transform", `translate(${state.sketch.x} ${state.sketch.y})`);
+      Object.assign($("ring").dataset, state.sketch.ring);
       $("ring").textContent = state.sketch.ring[locale];
     }
   };

@@ -41,6 +41,8 @@ create table shift_break (
 );
 create index shift_break_engineer on shift_break (org_id, engineer_id, earliest);
 create index shift_break_shift on shift_break (org_id, shift_id);
+-- A pick asks for the breaks of some days of everybody, and of all that there ever were finds them by time.
+create index shift_break_time on shift_break (org_id, earliest);
 
 -- Whom a customer, a site or one order wants, must have, or will not have.
 create table engineer_preference (
