@@ -206,6 +206,9 @@ def _alone(visit: Placed, shifts: Sequence[Stretch], absences: Sequence[Stretch]
 def _between(before: Placed, after: Placed, way: Way) -> list[Conflict]:
     if after.start < before.end:
         return [Conflict(code=ConflictCode.OVERLAP, at=after.start, visit_id=after.id, other_id=before.id)]
+    if after.reached:
+        # They made it.
+        return []
     short = way(before.point, after.point, before.end) - _minutes(before.end, after.start)
     if short <= GRACE_MINUTES:
         return []

@@ -117,7 +117,7 @@ async def create_engineers(work: Work, engineers: Sequence[NewEngineer]) -> list
     for n, engineer in enumerate(engineers):
         names.append(checked_line(f"engineers.{n}.name", engineer.name))
         homes.append(check_point(f"engineers.{n}.home", engineer.home_lat, engineer.home_lng))
-    await _check_skills(work, [(f"engineers.{n}.skills", e.skills) for n, e in enumerate(engineers)])
+    await check_skills(work, [(f"engineers.{n}.skills", e.skills) for n, e in enumerate(engineers)])
     territories = {e.territory_id for e in engineers if e.territory_id is not None}
     known = await work.fetch(
         "select id from territory where org_id = callout_org() and id = any($1)", sorted(territories)
@@ -155,7 +155,7 @@ async def create_engineers(work: Work, engineers: Sequence[NewEngineer]) -> list
 async def set_skills(work: Work, skills: Mapping[UUID, Mapping[str, int]]) -> None:
     """Give engineers exactly these skills with levels 1 to 5; what they had before is gone."""
     check_count("engineers", len(skills))
-    await _check_skills(work, [(f"skills.{id_}", of_one) for id_, of_one in skills.items()])
+    await check_skills(work, [(f"skills.{id_}", of_one) for id_, of_one in skills.items()])
     await _check_engineers(work, skills)
     await work.execute(
         "delete from engineer_skill where org_id = callout_org() and engineer_id = any($1)", list(skills)
@@ -373,13 +373,8 @@ async def _check_engineers(work: Work, engineer_ids: Iterable[UUID]) -> None:
         raise NotFound(entity="engineer")
 
 
-async def check_needs(work: Work, skills: Mapping[str, int]) -> None:
-    """Refuse an order that needs a skill which nobody can have: it would wait for ever. Raises BadField (`skills.<code>`)."""
-    if skills:
-        await _check_skills(work, [("skills", skills)])
-
-
-async def _check_skills(work: Work, skills: Sequence[tuple[str, Mapping[str, int]]]) -> None:
+async def check_skills(work: Work, skills: Sequence[tuple[str, Mapping[str, int]]]) -> None:
+    """Refuse skills that are not there and levels that cannot be, of engineers or of orders; `skills` are (path, levels)."""
     codes = {code for _, of_one in skills for code in of_one}
     rows = await work.fetch(
         "select code from skill where org_id = callout_org() and code = any($1)", sorted(codes)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from callout_dispatch import assign
+from callout_dispatch import assign, engineers
 from callout_graphql.edges import Info
 from callout_graphql.inputs import PartNeed
 from callout_graphql.types_desk import (
@@ -20,6 +20,7 @@ from callout_graphql.types_desk import (
 from callout_orders import customers, intake, order_planning, orders
 from callout_orders.visiting_hours import Opening
 from callout_store.errors import BadField, NotFound
+from callout_store.work import Work
 
 T = TypeVar("T")
 
@@ -211,7 +212,7 @@ class DeskMutations:
         }
 
         async def act(work: Work) -> intake.OrderRef:
-            await engineers.check_needs(work, skills)
+            await engineers.check_skills(work, [("skills", skills)])
             return await intake.create_order(work, intake.NewOrder(**values))
 
         made = await info.context.run(act)

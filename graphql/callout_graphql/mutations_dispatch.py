@@ -161,9 +161,7 @@ class DispatchMutations:
 
         Whoever joins must be free then; `override` with a `reason` sets that aside.
         """
-        await info.context.run(
-            lambda work: crew.set_crew(work, id, engineer_ids, revision, override, reason)
-        )
+        await info.context.run(lambda work: crew.set_crew(work, id, engineer_ids, revision, override, reason))
         return await _visit(info, id)
 
     @strawberry.mutation

@@ -147,17 +147,6 @@ async def test_valhalla_answers_the_same_way(world: World, db: Database) -> None
         assert await world.value("select distinct provider from leg_cache") == "valhalla"
 
 
-async def test_finalists_are_refined(world: World, osrm: OsrmServer) -> None:
-    """The pick's first three are told apart by roads and not by rivers."""
-    found = await legs.refine(world.db, world.org, C, {"a": A, "b": B})
-    assert found["a"].provider == "osrm"
-    assert found["a"].seconds == pytest.approx(seconds_of(pair(A), pair(C)))
-    assert found["b"].metres == pytest.approx(metres_of(pair(B), pair(C)))
-    assert await legs.refine(world.db, world.org, C, dict[str, Point]()) == {}
-    with pytest.raises(LimitExceeded):
-        await legs.refine(world.db, world.org, C, {n: A for n in range(legs.REFINE_MAX + 1)})
-
-
 async def test_an_organisation_that_estimates_asks_nobody(world: World, osrm: OsrmServer) -> None:
     """Its customers' places are not sent to anybody it did not choose."""
     await choose(world, "estimate")

@@ -274,6 +274,39 @@ async def test_an_unknown_channel_is_a_dead_letter(db: Database, org_id: UUID) -
     assert await states(db, org_id) == {"a": "dead"}
 
 
+async def test_what_is_sent_and_taken_at_once_no_worker_ever_sees(db: Database, org_id: UUID) -> None:
+    """A worker that lives by another clock would do the demo's work for a day that is over, beside the demo itself."""
+    handled: list[str] = []
+
+    async def handle(_: Database, item: Claimed) -> None:
+        handled.append(item.dedupe_key)
+
+    async with db.work(org_id) as work:
+        await outbox.send(work, Message(channel="note", stream="mine", dedupe_key="mine", payload={"n": 1}))
+        item = await outbox.take(work, "mine")
+        again = await outbox.take(work, "mine")
+    await owe(db, org_id, "other")
+    await drain(db, {"note": handle})
+    assert handled == ["other"]
+    assert again is None
+    assert item is not None
+    assert (item.payload, item.attempt, item.channel) == ({"n": 1}, 1, "note")
+    assert await outbox.finish(db, item)
+    assert await states(db, org_id) == {"mine": "done", "other": "done"}
+
+
+async def test_a_drain_of_some_channels_leaves_the_others_alone(db: Database, org_id: UUID) -> None:
+    """A one-off command that knows one channel would make dead letters of a photo that a worker is about to develop."""
+
+    async def handle(_: Database, item: Claimed) -> None:
+        """Nothing to do."""
+
+    await owe(db, org_id, "known")
+    await owe(db, org_id, "photo", channel="pictures")
+    assert await drain(db, {"note": handle}, only=True) == 1
+    assert await states(db, org_id) == {"known": "done", "photo": "ready"}
+
+
 async def test_a_message_that_kills_its_workers_ends_as_a_dead_letter(db: Database, org_id: UUID) -> None:
     """A killed worker settles nothing: without a limit on claims such a message kills one worker a minute for ever."""
     handled: list[str] = []

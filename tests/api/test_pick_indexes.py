@@ -71,6 +71,13 @@ async def grow(depot: Depot) -> None:
         )
         await work.execute(
             """
+            insert into visit_crew (visit_id, engineer_id, added_at)
+            select id, $1, ended_at from visit where ended_at is not null
+            """,
+            people[1],
+        )
+        await work.execute(
+            """
             insert into shift select (jsonb_populate_record(s, jsonb_build_object('id', gen_random_uuid(),
                 'starts_at', s.starts_at - n * interval '1 day', 'ends_at', s.ends_at - n * interval '1 day'))).*
             from shift s cross join generate_series(1, $1) n

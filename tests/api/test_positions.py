@@ -296,7 +296,8 @@ async def test_the_office_sees_who_works_now(app: Any, world: World) -> None:
     async with world.db.work(world.org) as work:
         await work.execute("update engineer set last_lat = null, last_lng = null, last_position_at = null")
     live = (await office.ask(LIVE))["livePositions"]["nodes"]
-    assert [(one["lat"], one["ageS"]) for one in live] == [(None, None)] * 2  # not a place that is 0 seconds old
+    # Not a place that is 0 seconds old.
+    assert [(one["lat"], one["ageS"]) for one in live] == [(None, None)] * 2
     async with world.db.work(world.org, actor=world.dispatcher) as work:
         await engineers.set_absence(
             work,

@@ -22,6 +22,7 @@ SECONDS = float(os.environ.get("CALLOUT_BENCH_SECONDS", "10"))
 INSTANCES = int(os.environ.get("CALLOUT_BENCH_INSTANCES", "0"))
 ROWS = [name.strip() for name in os.environ.get("CALLOUT_BENCH_ROWS", "").split(",") if name.strip()]
 SEEDS = int(os.environ.get("CALLOUT_BENCH_SEEDS", "3"))
+STORED = [int(count) for count in os.environ.get("CALLOUT_BENCH_STORED", "10000,1000000").split(",")]
 SHARED = Path(os.environ.get("CALLOUT_SHARED") or ROOT.parent / "shared" / "data")
 Item = TypeVar("Item")
 

@@ -135,7 +135,7 @@ def policy_of(overtime: int, minutes: float, secondary: bool, grace: int | None,
 
 POLICIES = st.builds(
     policy_of,
-    st.sampled_from([0, 30]),
+    st.sampled_from([0, 10, 30]),
     st.sampled_from([30.0, 90.0]),
     st.booleans(),
     st.none() | st.sampled_from([0, 60]),
@@ -161,12 +161,17 @@ def tight(draw: st.DrawFn) -> Case:
     ends = [shift.end, *(busy.start for busy in who.busy if shift.start < busy.start < shift.end)]
     length = timedelta(minutes=need.duration_minutes)
     start = draw(st.sampled_from(ends)) - length - timedelta(minutes=draw(st.integers(-2, 8)) * 5)
-    match draw(st.sampled_from(["end", "due", "both"])):
+    match draw(st.sampled_from(["end", "due", "both", "open"])):
         case "end":
             easy |= {"not_before": start, "due_at": None, "earliest": min(need.earliest, start)}
         case "due":
             easy |= {"due_at": need.earliest + timedelta(minutes=draw(st.integers(-2, 24)) * 5)}
             easy |= {"not_before": None}
+        case "open":
+            opens = start - timedelta(minutes=draw(st.integers(0, 12)) * 5)
+            closes = start + length + timedelta(minutes=draw(st.integers(-4, 4)) * 5)
+            hours = (Interval(opens, closes),) if opens < closes else ()
+            easy |= {"not_before": start, "due_at": None, "visiting": hours}
         case "both":
             easy |= {"not_before": start, "due_at": start + timedelta(minutes=draw(st.integers(-3, 3)) * 5)}
     return msgspec.structs.replace(need, **easy), candidates, policy

@@ -46,6 +46,8 @@ def test_two_at_one_time_and_a_way_that_is_too_long() -> None:
     """The forced visit: somebody will wait in vain, and the dispatcher sees who."""
     assert codes(placed("a", 0), placed("b", 30)) == [("OVERLAP", "b")]
     assert codes(placed("a", 0), placed("b", 65, km=20)) == [("WAY_TOO_SHORT", "b")]
+    # Who is there already made the way, however short the time for it was.
+    assert codes(placed("a", 0), placed("b", 65, km=20, reached=True)) == []
     [one] = conflicts([placed("a", 0), placed("b", 65, km=20)], DAY, [], [], way)
     assert one.minutes == 15
     assert one.other_id == "a"

@@ -270,6 +270,50 @@ def test_new_work_next_to_a_standing_fault_is_judged() -> None:
     assert [(one.code, one.task_id) for one in check(given, plan)] == [(Code.TOO_SOON, "z")]
 
 
+def test_a_standing_fault_may_not_get_worse() -> None:
+    """Five minutes late already is no leave to squeeze in something more and be an hour late."""
+    stand = {"lock": Lock.TIME}
+    given = problem(
+        [
+            task("x", 1, standing=Standing(engineer_ids=("e0",), start_s=MORNING + HOUR), **stand),
+            task("y", 2, standing=Standing(engineer_ids=("e0",), start_s=MORNING + 125 * MINUTE), **stand),
+            task("z", 7, service_s=MINUTE),
+        ],
+        [lane("e0:0")],
+    )
+    assert check(given, plan_of(drive(given, "e0:0", ("x", 60), ("y", 125)), left=["z"])) == []
+    found = check(given, plan_of(drive(given, "e0:0", ("x", 60), ("z", 122), ("y", 125))))
+    assert {(one.code, one.task_id) for one in found} == {(Code.TOO_SOON, "z"), (Code.TOO_SOON, "y")}
+
+
+def test_nobody_sets_out_in_the_past() -> None:
+    """At nine o'clock a free engineer is at the start of the way, not at its end; who is locked may be on it already."""
+    given = problem([task("x", 3)], [lane("e0:0")], now_s=MORNING + HOUR)
+    assert check(given, plan_of(drive(given, "e0:0", ("x", 90)))) == []
+    assert [v.code for v in check(given, plan_of(drive(given, "e0:0", ("x", 89))))] == [Code.TOO_SOON]
+    under_way = Standing(engineer_ids=("e0",), start_s=MORNING + 70 * MINUTE, told=True)
+    given = problem([task("x", 3, standing=under_way, lock=Lock.TIME)], [lane("e0:0")], now_s=MORNING + HOUR)
+    assert check(given, plan_of(drive(given, "e0:0", ("x", 70))), with_standing=True) == []
+
+
+def test_one_of_a_crew_brings_the_parts() -> None:
+    """The one who leads it, or, until somebody does, the first by id; the other's van is not looked at."""
+    values = {"crew": 2, "parts": {"fan": 1}}
+    route = [("x", 60)]
+
+    def found(vans: tuple[int, int], **more: Any) -> list[tuple[Code, str | None]]:
+        lanes = [lane(f"e{n}:0", van={"fan": count}) for n, count in enumerate(vans)]
+        given = problem([task("x", 1, **values, **more)], lanes, policy=POLICY)
+        plan = plan_of(*(drive(given, f"e{n}:0", *route) for n in range(2)))
+        return [(one.code, one.lane_id) for one in check(given, plan)]
+
+    assert found((1, 0)) == []
+    assert found((0, 1)) == [(Code.PART_SHORT, "e0:0")]
+    leads = Standing(engineer_ids=("e1", "e0"), start_s=MORNING)
+    assert found((0, 1), standing=leads) == []
+    assert found((1, 0), standing=leads) == [(Code.PART_SHORT, "e1:0")]
+
+
 def test_unlocked_visit_may_stay_broken_but_not_get_worse() -> None:
     """A visit that stands outside its window stays the dispatcher's decision; the plan may not move it further out."""
     window = ((MORNING, MORNING + HOUR),)
@@ -307,6 +351,8 @@ def test_way_back_reaches_into_the_next_shift() -> None:
     )
     one, two = drive(given, "e0:0", ("x", 120)), drive(given, "e0:1", ("y", 190))
     assert {v.code for v in check(given, plan_of(one, two))} == {Code.OVERLAP}
+    # The way to y would begin before the way back is over, though y itself would not.
+    assert {v.code for v in check(given, plan_of(one, drive(given, "e0:1", ("y", 245))))} == {Code.OVERLAP}
     assert check(given, plan_of(one, drive(given, "e0:1", ("y", 250)))) == []
 
 

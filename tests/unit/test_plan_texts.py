@@ -12,7 +12,7 @@ from callout_dispatch.planning.vroom_planner import VroomPlanner
 from callout_dispatch.plans.texts import STAGES, stage, why_left
 
 
-@pytest.mark.parametrize("planner", [InserterPlanner(), VroomPlanner()])
+@pytest.mark.parametrize("planner", (InserterPlanner(), VroomPlanner()))
 def test_what_a_planner_is_at_is_said_in_both_languages(planner: Planner) -> None:
     """A dispatcher in Shenzhen would watch a progress bar that says `recombining`."""
     heard: set[str] = set()

@@ -13,7 +13,6 @@ from faulty_server import Fault
 from routing_server import OsrmServer, RoutingServer, ValhallaServer, metres_of, seconds_of
 
 from callout_geo.point_arrays import BadPoints
-from callout_geo.points import Point
 from callout_geo.routing.base import (
     PAIRS_MAX,
     BadAnswer,
@@ -28,7 +27,6 @@ from callout_geo.routing.breaker import Breaker
 from callout_geo.routing.estimate import EstimateRouter
 from callout_geo.routing.osrm import OsrmRouter
 from callout_geo.routing.over_http import HttpRouter, Manners
-from callout_geo.routing.resilient import LegCache, ResilientRouter
 from callout_geo.routing.valhalla import ValhallaRouter
 from callout_geo.travel import BadTravel, Travel
 
@@ -317,9 +315,6 @@ async def test_osrm_alone() -> None:
         matrix = await asking.matrix(places, places)
         assert np.isfinite(matrix.seconds).all()
         assert np.isnan(matrix.metres).all()
-        filled = await ResilientRouter(asking).matrix(places, places)
-        assert np.isfinite(filled.metres).all()
-        assert filled.provider_of(0, 1) == "osrm"
         server.as_200, server.nowhere = True, set(pairs(places))
         matrix = await asking.matrix(places, places)
         assert np.isnan(matrix.seconds).all()
@@ -402,68 +397,6 @@ async def test_refusals_do_not_open_the_breaker() -> None:
         assert np.isfinite((await asking.matrix(grid(1), grid(1))).seconds).all()
 
 
-class TestResilient:
-    async def test_every_leg_has_an_answer_and_its_author(self) -> None:
-        """A plan is never without ways, and whoever reads it sees which were guessed."""
-        places = grid(6)
-        async with OsrmServer() as server, ResilientRouter(router(OsrmRouter, server)) as asking:
-            server.islands = {pairs(places)[2]}
-            matrix = await asking.matrix(places, places)
-            assert np.isfinite(matrix.seconds).all()
-            assert np.isfinite(matrix.metres).all()
-            assert matrix.provider_of(0, 1) == "osrm"
-            assert matrix.provider_of(0, 2) == "estimate"
-            estimate = EstimateRouter().estimate(places, places)
-            assert matrix.seconds[0, 2] == estimate.seconds[0, 2]
-            unknown = await asking.matrix(Places.of([None, Point(48, 11)]), places)
-            assert np.isnan(unknown.seconds[0]).all()
-            assert unknown.provider_of(0, 0) == "none"
-
-    async def test_known_legs_are_not_asked_again(self) -> None:
-        """Every pick asks for the same sites; the service is asked once an hour, also about what it has no way to."""
-        time, places = Time(), grid(6)
-        async with OsrmServer() as server:
-            cache = LegCache(keep_s=3600, monotonic=time)
-            async with ResilientRouter(router(OsrmRouter, server), cache=cache) as asking:
-                server.islands = {pairs(places)[2]}
-                first = await asking.matrix(places, places)
-                nearly = Places(places.lats + 2e-6, places.lngs - 2e-6)
-                again = await asking.matrix(nearly, nearly)
-                assert len(server.asked) == 1
-                assert np.allclose(first.seconds, again.seconds, atol=0.2)
-                assert (first.provider == again.provider).all()
-                # One new place: only the ways from and to it are missing, in one more question.
-                more = Places(np.append(places.lats, 48.55), np.append(places.lngs, 11.77))
-                assert (await asking.matrix(more, more)).provider_of(6, 0) == "osrm"
-                assert len(server.asked) == 2
-                time.now += 3601
-                await asking.matrix(places, places)
-                assert len(server.asked) == 3
-
-    async def test_what_failed_is_asked_again(self) -> None:
-        """An estimate made while the service was down must not outlive the fault."""
-        places = grid(4)
-        async with OsrmServer() as server, ResilientRouter(router(OsrmRouter, server, attempts=1)) as asking:
-            server.faults.append("broken")
-            down = await asking.matrix(places, places)
-            assert down.faults == ("server_error",)
-            assert {down.provider_of(a, b) for a in range(4) for b in range(4)} == {"estimate"}
-            up = await asking.matrix(places, places)
-            assert up.faults == ()
-            assert {up.provider_of(a, b) for a in range(4) for b in range(4)} == {"osrm"}
-
-    async def test_the_cache_stays_small(self) -> None:
-        """A month of plans must not fill the memory of a server; a matrix larger than the cache passes it by."""
-        async with OsrmServer() as server:
-            cache = LegCache(size_max=20)
-            async with ResilientRouter(router(OsrmRouter, server), cache=cache) as asking:
-                for n in range(5):
-                    await asking.matrix(grid(3, lat=40.0 + n), grid(3))
-                assert len(cache) == 20
-                await asking.matrix(grid(8), grid(8))
-                assert len(cache) == 20
-
-
 async def test_the_estimate_agrees_with_the_travel_model() -> None:
     """The twin in memory is what organisations without a service plan by."""
     travel = Travel(circuity=2.0, km_per_hour=(30.0,) * 24 + (60.0,) * 144)
@@ -473,8 +406,6 @@ async def test_the_estimate_agrees_with_the_travel_model() -> None:
     assert monday.metres[0, 1] == pytest.approx(2 * 11_119.5, rel=1e-4)
     assert monday.seconds[0, 1] == pytest.approx(monday.metres[0, 1] / 30_000 * 3600)
     assert tuesday.seconds[0, 1] == pytest.approx(monday.seconds[0, 1] / 2)
-    assert monday.whole_seconds(20).tolist()[2] == [1200, 1200, 1200]
-    assert monday.whole_seconds(20)[0, 1] == math.ceil(monday.seconds[0, 1])
     with pytest.raises(BadTravel):
         EstimateRouter(travel, hour=168)
 

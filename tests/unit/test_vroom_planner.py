@@ -403,6 +403,17 @@ def test_no_leg_is_longer_than_allowed() -> None:
     assert set(placed) == {"near", "far"}
 
 
+def test_a_longest_way_does_not_overflow_a_large_day() -> None:
+    """VROOM adds up 32 bits: from some hundred visits on, ways that nobody may drive left the dispatcher without any plan."""
+    policy = Policy(
+        rules=(*(rule for rule in RULES if not isinstance(rule, MaxTravel)), MaxTravel(minutes=40))
+    )
+    tasks = [task(f"t{n}", n % 12, service_s=10 * MINUTE) for n in range(600)]
+    lanes = [lane(f"e{n}:0", place=n % 12) for n in range(20)]
+    plan = solved(problem(tasks, lanes, policy=policy), seconds_max=2.0, exploration=0, search=False)
+    assert len(who(plan)) > 400
+
+
 def test_the_same_seed_gives_the_same_plan() -> None:
     """A plan that cannot be had again cannot be explained either."""
     rng = np.random.default_rng(3)
@@ -432,3 +443,19 @@ def test_plans_do_not_get_worse_by_standing_in_them() -> None:
     ]
     second = problem(again, lanes)
     assert cost(second, solved(second)).total <= cost(first, plan).total + 1
+
+
+def test_a_locked_visit_is_not_given_up_for_an_urgent_one() -> None:
+    """An engineer was told of a visit and it is gone, because something more urgent has come in."""
+    told = task(
+        "told",
+        1,
+        priority=Priority.P2,
+        service_s=8 * HOUR,
+        windows=((EIGHT, EIGHT + HOUR),),
+        standing=Standing(engineer_ids=("li",), start_s=EIGHT + 10 * MINUTE, told=True),
+        lock=Lock.ENGINEER,
+    )
+    urgent = task("urgent", 2, priority=Priority.P0, windows=((EIGHT, EIGHT + HOUR),))
+    given = problem([told, urgent], [lane()])
+    assert list(left(solved(given))) == ["urgent"]

@@ -196,6 +196,7 @@ class Demo:
         self.db.clock = SystemClock()
         await self._clocks(staff, [*todays, *ordered, *red.orders])
         learned = await learn(self.db, staff.org_id)
+        await world.plan_on(self.db, staff, day)
         self._took("sla")
         async with self.db.work(staff.org_id) as work:
             tallies = await compare.tallies(work)

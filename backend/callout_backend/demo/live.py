@@ -74,10 +74,13 @@ class RedDesk:
             self.db, staff, self.places, [request], today=lambda _: now, progress=lambda _: None
         )
         self.orders.append(taken.order_id)
-        # A phone with a network is heard of every few minutes, of which this day has less than a second.
-        async with self.db.work(staff.org_id) as work:
-            await mark_seen(work, *(day.seat.id for day in self.days if day.has_network()))
+        await self._hear_of_phones()
         return taken.order_id
+
+    async def _hear_of_phones(self) -> None:
+        """A phone with a network is heard of every few minutes, of which this day has less than a second."""
+        async with self.db.work(self.office.staff.org_id) as work:
+            await mark_seen(work, *(day.seat.id for day in self.days if day.has_network()))
 
     async def _decline(self, lane_id: UUID, visit_id: UUID, round_: int) -> None:
         """A no by telephone, and the next one's turn.
@@ -91,6 +94,7 @@ class RedDesk:
                 await red_rows.ask_next(work, lane_id, round_)
                 item = await outbox.take(work, f"red:{lane_id}:{round_}:next")
             if item is not None:
+                await self._hear_of_phones()
                 await red.advance_lane(self.db, item)
                 await outbox.finish(self.db, item)
         except Refusal as refusal:

@@ -32,6 +32,7 @@ OFFICE: Final = (
 DAY_STARTS, DAY_ENDS = time(8), time(18)
 ENGINEER_DAY_ORDERS: Final = 8
 LUNCH_MINUTES: Final = 30
+ONE_DAY: Final = timedelta(days=1)
 
 
 class Seat(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,13 +162,8 @@ async def _make_engineers(
             )
         ],
     )
-    hours = [
-        (at(day, 8), at(day, 17)) if number % 2 else (at(day, 9), at(day, 18)) for number in range(len(ids))
-    ]
-    for id_, (starts, ends) in zip(ids, hours, strict=True):
-        lunch = Break(earliest=at(day, 11, 30), latest=at(day, 13, 30), minutes=LUNCH_MINUTES)
-        shift = PlannedShift(starts_at=starts, ends_at=ends, breaks=(lunch,))
-        await replace_shifts(work, id_, at(day, 0), at(day, 0) + timedelta(days=1), [shift])
+    for number, id_ in enumerate(ids):
+        await replace_shifts(work, id_, at(day, 0), at(day + ONE_DAY, 0), [_shift(day, number)])
     # Everybody signs on before the first visit: a P0 goes only to those who are online.
     await engineers.report_positions(
         work,
@@ -187,12 +183,27 @@ async def _make_engineers(
             locale=locale,
             home=home.point,
             skills=levels,
-            shift=shift,
+            shift=(_shift(day, number).starts_at, _shift(day, number).ends_at),
         )
-        for number, (id_, user_id, (name, locale), home, levels, shift) in enumerate(
-            zip(ids, crew, names, homes, skills, hours, strict=True)
+        for number, (id_, user_id, (name, locale), home, levels) in enumerate(
+            zip(ids, crew, names, homes, skills, strict=True)
         )
     ]
+
+
+async def plan_on(db: Database, staff: Staff, day: date) -> None:
+    """Shifts for the week after the demo's day, so that there is something to plan for whoever looks around."""
+    async with db.work(staff.org_id, actor=staff.dispatcher) as work:
+        for number, seat in enumerate(staff.seats):
+            week = [_shift(day + ONE_DAY * n, number) for n in range(1, 8)]
+            await replace_shifts(work, seat.id, at(day + ONE_DAY, 0), at(day + ONE_DAY * 8, 0), week)
+
+
+def _shift(day: date, number: int) -> PlannedShift:
+    """The hours of an engineer: from eight or from nine, with lunch in between."""
+    first = 8 if number % 2 else 9
+    lunch = Break(earliest=at(day, 11, 30), latest=at(day, 13, 30), minutes=LUNCH_MINUTES)
+    return PlannedShift(starts_at=at(day, first), ends_at=at(day, first + 9), breaks=(lunch,))
 
 
 def _skills(number: int, demand: Counter[str], rng: random.Random) -> dict[str, int]:

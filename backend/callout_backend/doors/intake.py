@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from callout_backend.doors.bodies import only_json, read_json
 from callout_backend.doors.identity import principal_of
+from callout_dispatch import engineers
 from callout_orders import intake, reading
 from callout_orders.checks import FieldRefused
 from callout_people.principals import Principal, Role, require
@@ -65,7 +66,7 @@ async def create_work_order(request: Request[Any, Any, Any]) -> Response[dict[st
 
     async def act(work: Work) -> intake.OrderRef:
         customer_id, contact_id = await _who_orders(work, principal, body)
-        await engineers.check_needs(work, body.skills)
+        await engineers.check_skills(work, [("skills", body.skills)])
         ref = await intake.create_order(
             work,
             intake.NewOrder(

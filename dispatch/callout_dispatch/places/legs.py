@@ -5,7 +5,7 @@ What a service answered is kept for all processes, "there is no way" included; e
 look-up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 from uuid import UUID
@@ -36,8 +36,6 @@ ASKED_PAIRS_MAX: Final = 250_000
 """Pairs of one matrix that a service is asked for; a larger one is estimated whole, and says so in `faults`."""
 WRITE_MAX: Final = 20_000
 """Legs written in one transaction."""
-REFINE_MAX: Final = 50
-"""Candidates that a pick has reckoned exactly."""
 PURGE_MAX: Final = 20_000
 
 
@@ -87,26 +85,6 @@ async def matrix(
         faults |= await _ask(db, org_id, name, result, sources, goals)
     _fill(result, sources, goals, travel, at)
     return Matrix(result.seconds, result.metres, result.provider, tuple(sorted(faults)))
-
-
-async def refine(
-    db: Database, org_id: UUID, site: Point, candidates: Mapping[K, Point], *, at: datetime | None = None
-) -> dict[K, Leg]:
-    """The ways of a pick's finalists to the site, as exactly as the organisation's provider knows them.
-
-    Raises LimitExceeded for more than `REFINE_MAX` candidates.
-    """
-    if len(candidates) > REFINE_MAX:
-        raise LimitExceeded(path="candidates", what="candidates", limit=REFINE_MAX, given=len(candidates))
-    found = await matrix(db, org_id, list(candidates.values()), [site], at=at)
-    return {
-        key: Leg(
-            seconds=float(found.seconds[n, 0]),
-            metres=float(found.metres[n, 0]),
-            provider=found.provider_of(n, 0),
-        )
-        for n, key in enumerate(candidates)
-    }
 
 
 def cells(places: Places) -> NDArray[np.int64]:

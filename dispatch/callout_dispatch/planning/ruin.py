@@ -23,8 +23,8 @@ from callout_dispatch.planning.spots import errand_moved
 REMOVED_MEAN: Final = 10
 STRING_MAX: Final = 10
 BLINK: Final = 0.01
-SCATTERED, TOGETHER = 0.1, 0.2
-"""How often scattered tasks are taken out, and how often those of about the same time, instead of strings."""
+SCATTERED, TOGETHER, WHOLE = 0.1, 0.2, 0.08
+"""How often scattered tasks are taken out, those of about the same time, or a whole tour, instead of strings."""
 ERRAND: Final = 0.05
 """How often a ruined tour visits a depot on trial."""
 NEIGHBOURS_MAX: Final = 80
@@ -244,6 +244,13 @@ def _ruin(
         some.sort(key=lambda t: abs((sketch.windows[t][0][0] if sketch.windows[t] else 0) - at_s))
         _take_out(state, where, [seed, *some[: rng.randint(2, REMOVED_MEAN)]])
         return
+    if way < SCATTERED + TOGETHER + WHOLE:
+        tour = min((used[rng.randrange(len(used))] for _ in range(2)), key=lambda one: len(one.tokens))
+        loose = [t for t in tour.tokens if t < sketch.depot0 and t not in sketch.fixed]
+        if 0 < len(loose) <= 2 * REMOVED_MEAN:
+            around = near[rng.choice(loose)][:REMOVED_MEAN]
+            _take_out(state, where, [*loose, *rng.sample(around, min(len(around), rng.randint(0, 4)))])
+            return
     mean = max(1.0, sum(len(tour.tokens) for tour in used) / len(used))
     string_max = min(float(STRING_MAX), mean)
     strings = int(rng.uniform(1.0, 4.0 * REMOVED_MEAN / (1.0 + string_max)))

@@ -1,4 +1,7 @@
-"""All tracks of a plan in the making: who may do what, which parts are where, and the best place for one task. Pure."""
+"""All tracks of a plan in the making: who may do what, which parts are where, and the best place for one task. Pure.
+
+One plan that is changed in place, for the inserter; the search of the planner "vroom" has `sketch.py`, which says why.
+"""
 
 from __future__ import annotations
 

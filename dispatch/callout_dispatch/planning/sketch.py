@@ -6,6 +6,9 @@ of `cost.py` (travel, lateness, moves), so that the sum over all tours and the t
 
 How a tour is timed: everything as early as it may be, but a standing task waits for the time it was told, as long as all
 later ones stay possible. Rests are taken before setting out, as late as they may be; where that fails, as early.
+
+The inserter has a picture of its own (`sheet.py`, `timing.py`), on purpose: it changes one plan in place, may displace what
+stands, and tells what stood against it. This one holds thousands of tours that never change. The checker judges both.
 """
 
 from __future__ import annotations
@@ -19,14 +22,16 @@ from callout_dispatch.planning.cost import MOVED_S_MIN, late_cost_s, move_prices
 from callout_dispatch.planning.pauses import Pauses
 from callout_dispatch.planning.reasons import NEVER_S, Compatibility, start_windows
 from callout_dispatch.planning.rows import Row, Tour
-from callout_dispatch.planning.terms import Problem, Route, Stop
+from callout_dispatch.planning.terms import Lock, Problem, Route, Stop
 from callout_dispatch.policy import PartsOnVan
 
 LISTED_PLACES_MAX: Final = 1_200
 """Up to here a matrix is kept as lists, which are read faster; above, as it is."""
-
 TOURS_KEPT_MAX: Final = 60_000
 """So many timed tours are remembered before all are forgotten: a search meets most of them again and again."""
+
+LOCKED_FACTOR: Final = 1_000
+"""A task that is locked is worth so many times what it is without a lock."""
 
 
 class Sketch:
@@ -37,8 +42,7 @@ class Sketch:
     """
 
     def __init__(self, problem: Problem, *, waiting: float = 0.0) -> None:
-        self.problem = problem
-        self.waiting = waiting
+        self.problem, self.waiting = problem, waiting
         self.compatibility = Compatibility(problem)
         rule = problem.policy.rule(PartsOnVan)
         names = {part for task in problem.tasks for part in task.parts} if rule else set()
@@ -68,7 +72,10 @@ class Sketch:
         anytime = ((problem.now_s, NEVER_S),)
         self.windows = [start_windows(problem, task) for task in tasks] + [anytime for _ in depots]
         self.due_s = [task.due_s for task in tasks] + [NEVER_S for _ in depots]
-        self.worth_s = [worth_s(problem, task) for task in tasks]
+        # What is locked is not given up for anything, however urgent.
+        self.worth_s = [
+            worth_s(problem, task) * (1 if task.lock is Lock.NONE else LOCKED_FACTOR) for task in tasks
+        ]
         self.needs = [self._need(task.parts) for task in tasks] + [None for _ in depots]
         self.stock = [tuple(depot.parts.get(part, 0) for part in self.parts) for depot in depots]
         self.standing: list[tuple[frozenset[int], int, float, float] | None] = [None] * (
@@ -172,9 +179,9 @@ class Sketch:
 
     def make(self, row_index: int, tokens: tuple[int, ...]) -> Tour | None:
         """As `tour`, remembering nothing."""
-        row, service_s = self.rows[row_index], self.service_s
+        row = self.rows[row_index]
         tasks = [token for token in tokens if token < self.depot0]
-        work_s = sum([service_s[token] for token in tasks])
+        work_s = sum([self.service_s[token] for token in tasks])
         pinned = self.real.issuperset(tokens)
         if (len(tasks) > row.visits_max or work_s > row.work_s_max) and not pinned:
             return None

@@ -6,6 +6,8 @@
    what is there. The one that costs least (`cost.py`: moves and lateness have their price) is kept.
 3. `ruin.py` makes it better in the time that is left, and puts in what VROOM left out: late rather than never, with a
    visit to a depot where the van lacks a part.
+4. Where the checker finds fault with it all the same (an engineer was told of a visit that found no room among locked ones,
+   or of a crew's), the plan is mended as one that reality broke (`inserter.py`); if that fails, the standing one is.
 
 The same seed gives the same plan as long as the clock cuts neither VROOM nor the search short.
 """
@@ -16,8 +18,11 @@ import time
 from collections.abc import Iterable
 from typing import ClassVar, Final
 
+import msgspec
+
 from callout_dispatch.planning import ruin
-from callout_dispatch.planning.checker import home_lane
+from callout_dispatch.planning.checker import check, home_lane
+from callout_dispatch.planning.inserter import repair, standing_plan
 from callout_dispatch.planning.recombine import recombine
 from callout_dispatch.planning.rows import Tour
 from callout_dispatch.planning.ruin import State
@@ -96,7 +101,13 @@ class VroomPlanner:
         if self.search:
             best = self._improved(best, began, seconds_max, seed, WARM_HEAT if stood else 1.0, progress)
         progress(0.97, "writing")
-        return self._plan(best, specials)
+        plan = self._plan(best, specials)
+        if check(problem, plan):
+            plan = repair(problem, plan)
+        if check(problem, plan):
+            # Two locked visits in each other's way: what stands says best how to live with that.
+            plan = repair(problem, msgspec.structs.replace(standing_plan(problem), planner=self.name))
+        return plan
 
     def _answers(
         self, words: Words, warm: Sequences | None, began: float, seconds_max: float

@@ -18,13 +18,19 @@ from typing import Any, Final
 
 import numpy as np
 
+from callout_dispatch.planning.check_times import free_pieces
 from callout_dispatch.planning.reasons import NEVER_S
 from callout_dispatch.planning.rows import Row
 from callout_dispatch.planning.sketch import Sketch
 
 Sequences = dict[int, tuple[int, ...]]
 """For each lane's index its tasks in order."""
+Pause = tuple[int, int, int]
+"""A break in VROOM's words: begun between the first two, and so long."""
 TOO_LONG_S: Final = 10_000_000
+COST_PER_S: Final = 16
+"""What a second costs for VROOM, at most; ways of the same length differ by less than that."""
+COSTS_MAX: Final = 2**31
 MATRIX_ENTRIES_MAX: Final = 100_000_000
 """For all speeds and limits together; above, ways are not cut at the longest that may be."""
 SEEN_S_MAX: Final = 400 * 86_400
@@ -77,7 +83,9 @@ class Words:
                 key = (row.lane.speed, row.leg_s_max) if cut else (1.0, NEVER_S)
                 if key not in profiles:
                     profiles[key] = f"p{len(profiles)}"
-                    told.set_durations_matrix(profiles[key], self._matrix(*key))
+                    ways = self._matrix(*key)
+                    told.set_durations_matrix(profiles[key], ways)
+                    told.set_costs_matrix(profiles[key], self._prices(ways))
                 steps = None if standing is None else standing.get(n, ())
                 speed = 1.0 if cut else row.lane.speed
                 told.add_vehicle(self._vehicle(vroom, n, row, profiles[key], speed, steps))
@@ -141,12 +149,8 @@ class Words:
         if lead:
             open_s = max(open_s, *(self.sketch.fixed[token] + self.sketch.service_s[token] for token in lead))
             start = self.sketch.places[lead[-1]]
-        rests = [rest for rest in row.rests if max(open_s, rest.earliest_s) + rest.length_s <= rest.latest_s]
-        breaks = [
-            (self._at(max(open_s, rest.earliest_s)), self._at(rest.latest_s - rest.length_s), rest.length_s)
-            for rest in rests
-        ]
-        breaks += [(self._at(a), self._at(a), b - a) for a, b in row.away if a >= open_s]
+        open_s, close_s, breaks = _day(row, open_s)
+        breaks = [(self._at(first), self._at(last), length_s) for first, last, length_s in breaks]
         more: dict[str, Any] = {}
         if steps is not None:
             own = [self.numbers.get((token, n), self.numbers.get((token, None))) for token in steps]
@@ -159,7 +163,7 @@ class Words:
             profile=profile,
             capacity=self._amount(min(row.work_s_max, SEEN_S_MAX), row.van),
             skills=self.skills[n],
-            time_window=(self._at(open_s), max(self._at(row.home_s), self._at(open_s))),
+            time_window=(self._at(open_s), self._at(close_s)),
             breaks=[vroom.Break(k, [(a, b)], length) for k, (a, b, length) in enumerate(breaks)],
             speed_factor=speed,
             max_tasks=min(row.visits_max, len(self.sketch.problem.tasks) + 1),
@@ -220,3 +224,61 @@ class Words:
         seconds = self.sketch.problem.seconds
         ways = seconds if speed == 1.0 else np.ceil(seconds / speed)
         return np.where(ways > leg_s_max, TOO_LONG_S, np.minimum(ways, TOO_LONG_S)).astype(np.uint32)
+
+    def _prices(self, ways: Any) -> Any:
+        """The ways as costs, each a bit different from all others.
+
+        Between plans that cost the same VROOM decides by what lies where in memory, and the same seed would not give the
+        same plan. It adds up 32 bits: what is too long to be driven need not be dear as well.
+        """
+        most = COSTS_MAX // (len(self.jobs) + len(self.sketch.rows) + 2)
+        longest = int(np.where(ways < TOO_LONG_S, ways, 0).max(initial=1))
+        scale = max(1, min(COST_PER_S, (most - COST_PER_S) // max(1, longest)))
+        noise = np.random.default_rng(0).integers(0, scale, ways.shape)
+        return np.minimum(ways.astype(np.int64) * scale + noise, most).astype(np.uint32)
+
+
+def _day(row: Row, open_s: int) -> tuple[int, int, list[Pause]]:
+    """When a lane begins and ends for VROOM, and its pauses: absences within it, and rests that fit between those.
+
+    VROOM wants pauses in one order, and refuses everything where they cannot follow each other.
+    """
+    close_s, gone = max(row.home_s, open_s), list[tuple[int, int]]()
+    for first, last in row.away:
+        if last <= open_s or first >= close_s:
+            continue
+        if first <= open_s:
+            open_s = min(last, close_s)
+        elif last >= close_s:
+            close_s = first
+        elif gone and first <= gone[-1][1]:
+            gone[-1] = gone[-1][0], max(last, gone[-1][1])
+        else:
+            gone.append((first, last))
+    pauses: list[Pause] = [(first, first, last - first) for first, last in gone]
+    for rest in row.rests:
+        rooms = [
+            (max(first, rest.earliest_s), min(last, rest.latest_s) - rest.length_s)
+            for first, last in free_pieces((open_s, close_s), gone)
+        ]
+        first, last = max(rooms, key=lambda room: room[1] - room[0], default=(1, 0))
+        more = sorted([*pauses, (first, last, rest.length_s)])
+        if first <= last and _follow(more, open_s, close_s):
+            pauses = more
+    return open_s, close_s, sorted(pauses)
+
+
+def _follow(pauses: list[Pause], open_s: int, close_s: int) -> bool:
+    """Whether all pauses find room one after the other."""
+    earliest = []
+    for first, last, length_s in pauses:
+        open_s = max(open_s, first)
+        if open_s > last:
+            return False
+        earliest.append(open_s)
+        open_s += length_s
+    for (_, last, length_s), soonest in zip(reversed(pauses), reversed(earliest), strict=True):
+        close_s = min(close_s - length_s, last)
+        if close_s < soonest:
+            return False
+    return True

@@ -90,7 +90,14 @@ COUNTED: Final[dict[str, Text]] = {
     "lanes": {"en": "shifts in one plan", "zh": "一个方案中的班次"},
     "places": {"en": "places in one plan", "zh": "一个方案中的地点"},
 }
-_OF_ONE: Final = {"have": "has", "are": "is", "lack": "lacks", "work": "works", "need": "needs", "find": "finds"}
+_OF_ONE: Final = {
+    "have": "has",
+    "are": "is",
+    "lack": "lacks",
+    "work": "works",
+    "need": "needs",
+    "find": "finds",
+}
 _ALONE: Final[dict[ReasonCode, Text]] = {
     ReasonCode.OUTSIDE_VISITING_HOURS: {
         "en": "the site is not open long enough at that time",
@@ -164,7 +171,9 @@ def why_left(reasons: Sequence[Reason], locale: str) -> list[str]:
         else:
             verb, _, rest = say(_REASONS[reason.code], locale).partition(" ")
             one = count == 1
-            said.append(f"{count} engineer{'' if one else 's'} {_OF_ONE.get(verb, verb) if one else verb} {rest}")
+            said.append(
+                f"{count} engineer{'' if one else 's'} {_OF_ONE.get(verb, verb) if one else verb} {rest}"
+            )
     return said
 
 

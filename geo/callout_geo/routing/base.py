@@ -133,12 +133,6 @@ class Matrix:
         """Who reckoned this leg."""
         return PROVIDERS[int(self.provider[source, target])]
 
-    def whole_seconds(self, unknown_minutes: float) -> NDArray[np.int32]:
-        """Seconds rounded up for a planner; `unknown_minutes` where no way is known."""
-        filled = np.where(np.isnan(self.seconds), unknown_minutes * 60.0, self.seconds)
-        whole: NDArray[np.int32] = np.ceil(np.clip(filled, 0.0, 2**31 - 1)).astype(np.int32)
-        return whole
-
 
 class Router(ABC):
     """Whoever answers with ways. Used as `async with`, or closed by `close`."""
