@@ -322,7 +322,14 @@ async def test_a_crews_visit_moves_only_where_all_of_it_can(depot: Depot) -> Non
             await assign.move_visit(work, visit_id, NINE + 4 * HOUR)
     async with depot.work() as work:
         await assign.move_visit(work, visit_id, NINE + 6 * HOUR)
-        await assign.reassign(work, visit_id, member, start=NINE + 6 * HOUR)
+    # Who leads goes out of the crew: one is left for work for two, so that it takes a word from the dispatcher.
+    with pytest.raises(EngineerUnavailable):
+        async with depot.work() as work:
+            await assign.reassign(work, visit_id, member, start=NINE + 6 * HOUR)
+    async with depot.work() as work:
+        await assign.reassign(
+            work, visit_id, member, start=NINE + 6 * HOUR, override=True, reason="the apprentice comes along"
+        )
     assert (await depot.visit(visit_id))["engineer_id"] == member
     assert await depot.fetch("select 1 from visit_crew where visit_id = $1", visit_id) == []
 
