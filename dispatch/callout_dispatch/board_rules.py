@@ -46,20 +46,20 @@ CONFLICT_TEXTS: Final[Mapping[ConflictCode, Mapping[str, str]]] = {
     ConflictCode.OUTSIDE_SHIFT: {"en": "Lies outside the shift.", "zh": "不在班次时间内。"},
     ConflictCode.ABSENT: {"en": "The engineer is absent then.", "zh": "工程师届时请假。"},
     ConflictCode.WAY_TOO_SHORT: {
-        "en": "The way from the visit before takes {minutes} minutes more than there are.",
-        "zh": "从上一任务出发的路程时间不足,相差 {minutes} 分钟。",
+        "en": "The way from the visit before takes {span} more than there is.",
+        "zh": "从上一任务出发的路程时间不足,相差 {span}。",
     },
     ConflictCode.NO_ROOM_FOR_BREAK: {
-        "en": "There is no room for a break of {minutes} minutes.",
-        "zh": "无法安排 {minutes} 分钟的休息。",
+        "en": "There is no room for a break of {span}.",
+        "zh": "无法安排 {span}的休息。",
     },
     ConflictCode.OUTSIDE_WINDOW: {
         "en": "Starts outside the time that the customer asked for.",
         "zh": "开始时间不在客户预约时段内。",
     },
     ConflictCode.AFTER_DUE: {
-        "en": "Starts {minutes} minutes after the promise to arrive runs out.",
-        "zh": "开始时间晚于承诺到达时限 {minutes} 分钟。",
+        "en": "Starts {span} after the promise to arrive runs out.",
+        "zh": "开始时间晚于承诺到达时限 {span}。",
     },
     ConflictCode.CREW_INCOMPLETE: {
         "en": "Fewer engineers go there than the work needs.",
@@ -105,8 +105,8 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
 
     def text(self, locale: str) -> str:
         """The sentence for a person."""
-        texts = CONFLICT_TEXTS[self.code]
-        return texts["zh" if locale.startswith("zh") else "en"].format(minutes=self.minutes)
+        spoken = "zh" if locale.startswith("zh") else "en"
+        return CONFLICT_TEXTS[self.code][spoken].format(span=_span(self.minutes or 0, spoken))
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,6 +250,20 @@ def _breaks(live: Sequence[Placed], pauses: Sequence[Pause], way: Way) -> list[C
                     Conflict(code=ConflictCode.NO_ROOM_FOR_BREAK, at=pause.earliest, minutes=pause.minutes)
                 )
     return found
+
+
+def _span(minutes: int, spoken: str) -> str:
+    """A stretch of time as people say it: minutes up to two hours, hours up to two days, then days."""
+    count, en, zh = next(
+        (round(minutes / size), en, zh)
+        for size, most, en, zh in (
+            (1, 120, "minute", "分钟"),
+            (60, 2880, "hour", "小时"),
+            (1440, None, "day", "天"),
+        )
+        if most is None or minutes <= most
+    )
+    return f"{count} {zh}" if spoken == "zh" else f"{count} {en}{'' if count == 1 else 's'}"
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -148,3 +148,14 @@ def test_a_crew_with_a_gap_is_a_conflict() -> None:
     """Work for two that one drives to: the dispatcher who forced it yesterday is not the one who looks today."""
     assert codes(placed("a", 0, crew_lacks=1)) == [("CREW_INCOMPLETE", "a")]
     assert codes(placed("a", 0, crew_lacks=1, over=True)) == []
+
+
+def test_spans_are_said_as_people_say_them() -> None:
+    """ "5702632 minutes late" is a number and no message."""
+    late = conflicts([placed("a", 121, due=0)], DAY, [], [], way)[0]
+    assert late.text("en") == "Starts 2 hours after the promise to arrive runs out."
+    one = conflicts([placed("a", 1, due=0)], DAY, [], [], way)[0]
+    assert one.text("en") == "Starts 1 minute after the promise to arrive runs out."
+    days_late = conflicts([placed("a", 0, due=-6000)], DAY, [], [], way)[0]
+    assert days_late.text("en") == "Starts 4 days after the promise to arrive runs out."
+    assert days_late.text("zh") == "开始时间晚于承诺到达时限 4 天。"
