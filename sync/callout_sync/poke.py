@@ -16,6 +16,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from callout_store.tasks import end
 from callout_store.work import Work
 from callout_sync.scope import CHANNEL, NOTIFY_SCOPES_MAX
 
@@ -90,10 +91,7 @@ class Pokes:
     async def stop(self) -> None:
         """Stop listening."""
         task, self._task = self._task, None
-        while task is not None and not task.done():
-            # A connection that is just being made may take the cancellation for its own timeout, and try again.
-            task.cancel()
-            await asyncio.wait([task], timeout=1.0)
+        await end(task)
 
     @contextlib.contextmanager
     def subscription(self, org_id: UUID, scopes: frozenset[UUID] | None) -> Any:

@@ -16,6 +16,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from callout_store.tasks import end
+
 log = structlog.get_logger(__name__)
 
 QUEUE = "callout:wake"
@@ -78,11 +80,8 @@ class Waker:
 
     async def stop(self) -> None:
         """Stop sending; what was not sent is found by the worker's pump."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        task, self._task = self._task, None
+        await end(task)
         await disconnect(self._redis)
 
     def nudge(self) -> None:
