@@ -94,11 +94,6 @@ class Drive:
         """Metres driven."""
         return self.measured_m + self.bridged_m
 
-    @property
-    def measured_share(self) -> float:
-        """How much of it was measured, 0 to 1; 1 when nobody moved."""
-        return self.measured_m / self.metres if self.metres > 0 else 1.0
-
 
 def drive(
     at_us: ArrayLike,

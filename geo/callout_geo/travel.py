@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, SupportsInt, overload
 from zoneinfo import ZoneInfo
@@ -127,25 +127,6 @@ class Travel:
         if isinstance(hour, np.ndarray):
             return metres * self._minutes_per_metre[_hours(hour)]
         return metres * float(self._minutes_per_metre[int(_hours(int(hour)))])
-
-    def mean_km_per_hour(self, hours: ArrayLike | None = None) -> float:
-        """The harmonic mean speed over these hours of the week (None: the working hours), in km/h on the road."""
-        pace = self._mean if hours is None else _mean_pace(self._minutes_per_metre, hours)
-        return self.circuity * 60.0 / (pace * 1000.0)
-
-    def mean_over(self, start: datetime, end: datetime) -> float:
-        """Mean minutes per straight metre between two aware instants, every minute weighing alike; start < end.
-
-        For a plan of a day or several whose legs have no hour yet. A range over a week or more counts whole weeks once.
-        """
-        if start.tzinfo is None or end.tzinfo is None:
-            raise BadTravel("start", "needs a time zone")
-        if end <= start:
-            raise BadTravel("end", "must be after the start")
-        end = min(end, start + timedelta(days=7))
-        first = int(start.timestamp())
-        minutes = np.arange(first, max(int(end.timestamp()), first + 1), 60, dtype=np.int64)
-        return float(self._minutes_per_metre[self.hour_of_week_s(minutes)].mean())
 
 
 def matrix_metres(

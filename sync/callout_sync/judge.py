@@ -95,25 +95,25 @@ class _Bench:
 
     async def prepare(self, turns: Sequence[Turn]) -> None:
         """Lock the visits, and read what judging needs beside them."""
-        todo = [turn for turn in turns if self._is_new(turn)]
-        ids = {id_ for turn in todo for id_ in _visits_of(turn.item)}
+        fresh = [turn for turn in turns if self._is_new(turn)]
+        ids = {id_ for turn in fresh for id_ in _visits_of(turn.item)}
         if ids:
             engineer_id = self.reporter.engineer_id if self.reporter else None
             self.locked = await visits.lock(self.work, list(ids), engineer_id=engineer_id)
         # The parts of the batch itself are known already; those of held commands are not.
-        named = [part for turn in todo if turn.held and (part := part_of(turn.item.payload)) is not None]
+        named = [part for turn in fresh if turn.held and (part := part_of(turn.item.payload)) is not None]
         if named:
             self.parts = self.parts | await stock.known_parts(self.work, named)
         filled = {
             turn.item.key: (turn.item.payload.form_id, turn.item.payload.values)
-            for turn in todo
+            for turn in fresh
             if isinstance(turn.item.payload, FillForm)
         }
         if filled:
             self.unfit = await forms.check(self.work, filled)
-        self.times = times(todo, self.locked, self.known.timed)
-        if todo and todo[-1].item.sequence > self.timed[0]:
-            self.timed = (todo[-1].item.sequence, self.times[todo[-1].item.key].at)
+        self.times = times(fresh, self.locked, self.known.timed)
+        if fresh and fresh[-1].item.sequence > self.timed[0]:
+            self.timed = (fresh[-1].item.sequence, self.times[fresh[-1].item.key].at)
 
     def _is_new(self, turn: Turn) -> bool:
         if turn.wait or turn.item.fault is not None or turn.item.command is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -84,7 +84,6 @@ def test_the_standard_model_is_the_old_estimate() -> None:
     for metres in (0.0, 1.0, 12_345.6, 2e6):
         assert STANDARD_TRAVEL.minutes(metres) == pytest.approx(travel_minutes(metres), rel=1e-12)
         assert STANDARD_TRAVEL.minutes(metres, 17) == pytest.approx(travel_minutes(metres), rel=1e-12)
-    assert STANDARD_TRAVEL.mean_km_per_hour() == pytest.approx(28)
 
 
 RUSH = Travel(
@@ -98,8 +97,6 @@ def test_minutes_by_hour_and_on_average() -> None:
     assert RUSH.minutes(14_000.0, 9) == pytest.approx(30)
     # One working hour of ten is three times as slow.
     assert RUSH.minutes(14_000.0) == pytest.approx((90 + 9 * 30) / 10)
-    assert RUSH.mean_km_per_hour() == pytest.approx(10 / (1 / 14 + 9 / 42))
-    assert RUSH.mean_km_per_hour([8]) == pytest.approx(14)
     metres = np.array([[14_000.0, math.nan], [0.0, 7_000.0]])
     hours = np.array([8, 9])
     assert RUSH.minutes(metres, hours)[:, 0].tolist() == pytest.approx([90, 0])
@@ -108,23 +105,6 @@ def test_minutes_by_hour_and_on_average() -> None:
     for wrong in (-1, 168, np.array([0, 168])):
         with pytest.raises(BadTravel):
             RUSH.minutes(metres, wrong)
-
-
-def test_mean_over_a_stretch() -> None:
-    """A plan of a morning is reckoned by the morning's traffic, in the organisation's own time."""
-    travel = Travel(km_per_hour=RUSH.km_per_hour, circuity=1.5, time_zone="Asia/Shanghai")
-    eight = datetime(2026, 1, 15, 8, tzinfo=ZoneInfo("Asia/Shanghai"))
-    per_metre = travel.mean_over(eight, eight + timedelta(hours=2))
-    assert per_metre * 14_000 == pytest.approx(60)
-    assert travel.mean_over(eight, eight + timedelta(hours=1)) * 14_000 == pytest.approx(90)
-    assert travel.mean_over(eight, eight + timedelta(days=7)) == pytest.approx(
-        travel.mean_over(eight, eight + timedelta(days=90))
-    )
-    assert travel.mean_over(eight, eight + timedelta(microseconds=1)) * 14_000 == pytest.approx(90)
-    with pytest.raises(BadTravel):
-        travel.mean_over(eight, eight)
-    with pytest.raises(BadTravel):
-        travel.mean_over(eight.replace(tzinfo=None), eight)
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ class Player:
             raise Failed("the same rows", f"{len(differ)} differ: {sorted(differ)[:3]}")
 
     def _filled(self, value: Any) -> Any:
-        """The value with what its placeholders stand for."""
+        """The value with `$last` and `$id:…` replaced by what they name."""
         if isinstance(value, str):
             if value == "$last":
                 return self._last
