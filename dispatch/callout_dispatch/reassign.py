@@ -16,6 +16,9 @@ from callout_dispatch.needs import Waiting, load_order
 from callout_dispatch.policy import Policy
 from callout_dispatch.texts import REASON_MAX, FieldRefused, InWrongState, checked_line
 from callout_dispatch.visit_rows import (
+    PROGRESS_CLEARED,
+    CalledOff,
+    call_off,
     close_assignments,
     insert_decisions,
     lock_calendars,
@@ -47,13 +50,6 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_start: datetime | None
     revision: int
     hold: str | None
-
-
-_PROGRESS_CLEARED: Final = """
-accepted_at = null, travelling_at = null, arrived_at = null, first_on_site_at = null, signed_at = null, left_at = null,
-completed_at = null, could_not_complete_at = null, outcome = null, outcome_at = null, outcome_event_id = null,
-ended_at = null
-"""
 
 
 async def reassign(
@@ -117,7 +113,7 @@ async def reassign(
         f"""
         update visit set engineer_id = $2, state = plan, scheduled_start = $3, scheduled_end = $4, travel_minutes = $5,
             leg_provider = 'estimate', leg_metres = null, pickup_depot_id = null,
-            assigned_at = $6, revision = revision + 1, {_PROGRESS_CLEARED}
+            assigned_at = $6, revision = revision + 1, {PROGRESS_CLEARED}
         where org_id = callout_org() and id = $1
         """,
         visit.id,
@@ -284,40 +280,19 @@ async def cancel_visits_of_order(work: Work, order_id: UUID, reason: str) -> lis
 async def _cancel(work: Work, visits: list[_Held], reason: str) -> None:
     if not visits:
         return
-    ids = [visit.id for visit in visits]
-    await work.execute(
-        """
-        update visit set plan = 'canceled', state = 'canceled', ended_at = $2, revision = revision + 1
-        where org_id = callout_org() and id = any($1)
-        """,
-        ids,
-        work.now,
-    )
-    await close_assignments(work, ids)
-    done = await work.fetch(
-        """
-        select distinct asset_id from visit_event
-        where org_id = callout_org() and visit_id = any($1) and asset_id is not null
-        """,
-        ids,
-    )
-    # What was done before it was called off is the machine's history from now on.
-    work.touch("history", *(row["asset_id"] for row in done))
-    await journal.write_many(
+    await call_off(
         work,
         [
-            visit_entry(
-                "visit.canceled",
-                visit.id,
-                visit.order_id,
-                engineerId=visit.engineer_id,
-                fromState=visit.state.value,
+            CalledOff(
+                visit_id=visit.id,
+                order_id=visit.order_id,
+                engineer_id=visit.engineer_id,
+                state=visit.state.value,
                 reason=reason,
             )
             for visit in visits
         ],
     )
-    work.touch("visit", *ids)
     await sync_orders(work, {visit.order_id for visit in visits})
 
 

@@ -17,6 +17,7 @@ from callout_dispatch.reassign import cancel_visit
 from callout_dispatch.red_look import Displaced
 from callout_dispatch.red_rows import LaneView
 from callout_dispatch.visit_rows import (
+    PROGRESS_CLEARED,
     Decision,
     close_assignments,
     insert_decisions,
@@ -70,7 +71,7 @@ async def hand_over(work: Work, visit: Row, slot: Ranked, why: str, **data: Any)
     if other:
         await close_assignments(work, [visit.id])
         await open_assignments(work, [(visit.id, engineer_id)], why)
-    afresh = f", state = plan, assigned_at = $6, {_AFRESH}" if other else ""
+    afresh = f", state = plan, assigned_at = $6, {PROGRESS_CLEARED}" if other else ""
     await work.execute(
         f"""
         update visit set engineer_id = $2, scheduled_start = $3, scheduled_end = $4, travel_minutes = $5,
@@ -101,13 +102,6 @@ async def hand_over(work: Work, visit: Row, slot: Ranked, why: str, **data: Any)
     # Who goes along goes with the engineer; whoever leaves is noted like one who gave the visit away.
     await change_crew(work, visit.id, [UUID(id_) for id_ in slot.crew])
     await sync_orders(work, {visit.order_id})
-
-
-_AFRESH: Final = """
-accepted_at = null, travelling_at = null, arrived_at = null, first_on_site_at = null, signed_at = null, left_at = null,
-completed_at = null, could_not_complete_at = null, outcome = null, outcome_at = null, outcome_event_id = null,
-ended_at = null
-"""
 
 
 async def give_way(

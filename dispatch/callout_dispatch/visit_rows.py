@@ -24,6 +24,24 @@ CANDIDATES_MAX: Final = 2_000
 """Engineers whose reasons are stored with one decision; the counts of all are stored in any case."""
 
 
+PROGRESS_CLEARED: Final = """
+accepted_at = null, travelling_at = null, arrived_at = null, first_on_site_at = null, signed_at = null, left_at = null,
+completed_at = null, could_not_complete_at = null, outcome = null, outcome_at = null, outcome_event_id = null,
+ended_at = null
+"""
+"""Assignments of a visit's row for whoever starts afresh: its events stay, what they told of progress does not."""
+
+
+class CalledOff(msgspec.Struct, frozen=True, kw_only=True):
+    """A visit that is called off: of which order, who had it, and how far it was."""
+
+    visit_id: UUID
+    order_id: UUID
+    engineer_id: UUID | None
+    state: str | None
+    reason: str
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """A decision for the record; without `visit_id` nobody was found. `result` is JSON.
 
@@ -145,6 +163,46 @@ async def insert_visits(work: Work, visits: Sequence[NewVisit]) -> None:
     )
     work.touch("visit", *(visit.id for visit in visits))
     await sync_orders(work, {visit.order_id for visit in visits})
+
+
+async def call_off(work: Work, gone: Sequence[CalledOff]) -> None:
+    """Cancel visits. The caller holds their rows, and brings their orders up to them (`sync_orders`)."""
+    if not gone:
+        return
+    ids = [one.visit_id for one in gone]
+    await work.execute(
+        """
+        update visit set plan = 'canceled', state = 'canceled', ended_at = $2, revision = revision + 1
+        where org_id = callout_org() and id = any($1)
+        """,
+        ids,
+        work.now,
+    )
+    await close_assignments(work, ids)
+    done = await work.fetch(
+        """
+        select distinct asset_id from visit_event
+        where org_id = callout_org() and visit_id = any($1) and asset_id is not null
+        """,
+        ids,
+    )
+    # What was done before it was called off is the machine's history from now on.
+    work.touch("history", *(row["asset_id"] for row in done))
+    work.touch("visit", *ids)
+    await journal.write_many(
+        work,
+        [
+            visit_entry(
+                "visit.canceled",
+                one.visit_id,
+                one.order_id,
+                engineerId=one.engineer_id,
+                fromState=one.state,
+                reason=one.reason,
+            )
+            for one in gone
+        ],
+    )
 
 
 async def open_assignments(work: Work, held: Sequence[tuple[UUID, UUID]], reason: str = "") -> None:

@@ -70,8 +70,8 @@ async def show(request: AnyRequest) -> Response[str]:
         async with _database(request).work(signoff.organisation_of(token), actor=CUSTOMER) as work:
             view = await signoff.open_link(work, token)
         _refuse_closed(view)
-        locale = _locale(request, view.locale)
-        return _html(form_page(view, locale=locale), 200, locale)
+        locale = locale_for(request, view.locale)
+        return html(form_page(view, locale=locale), 200, locale)
     except Exception as exc:
         return _refused(request, exc, view)
 
@@ -118,8 +118,8 @@ async def sign(request: AnyRequest) -> Response[Any]:
             headers=HEADERS,
             media_type=MediaType.JSON,
         )
-    locale = _locale(request, None)
-    return _html(signed_page(consumed.decision, locale=locale), 200, locale)
+    locale = locale_for(request, None)
+    return html(signed_page(consumed.decision, locale=locale), 200, locale)
 
 
 def _database(request: AnyRequest) -> Database:
@@ -156,15 +156,15 @@ def _refusal(request: AnyRequest, exc: Exception) -> Refusal:
 
 def _refused(request: AnyRequest, exc: Exception, view: LinkView | None) -> Response[str]:
     refusal = _refusal(request, exc)
-    locale = _locale(request, view.locale if view is not None else None)
+    locale = locale_for(request, view.locale if view is not None else None)
     page = closed_page(_STATES.get(type(refusal), "refused"), refusal, locale=locale, view=view)
-    answer = _html(page, refusal.status, locale)
+    answer = html(page, refusal.status, locale)
     if refusal.retry_after_ms is not None:
         answer.headers["Retry-After"] = str(math.ceil(refusal.retry_after_ms / 1000))
     return answer
 
 
-def _locale(request: AnyRequest, of_link: str | None) -> str:
+def locale_for(request: AnyRequest, of_link: str | None) -> str:
     """The visitor's choice, else the link's language, else the browser's."""
     chosen = request.query_params.get("lang")
     if chosen in ("en", "zh"):
@@ -172,7 +172,8 @@ def _locale(request: AnyRequest, of_link: str | None) -> str:
     return of_link or locale_of(request.headers.get("accept-language"))
 
 
-def _html(page: str, status: int, locale: str) -> Response[str]:
+def html(page: str, status: int, locale: str) -> Response[str]:
+    """A page with the headers that every customer's page has."""
     return Response(
         page,
         status_code=status,

@@ -11,8 +11,8 @@ import structlog
 from litestar import MediaType, Request, Response, get
 from litestar.types import ControllerRouterHandler
 
-from callout_backend.doors.signoff import CUSTOMER, HEADERS
-from callout_backend.problems import current_request_id, locale_of, problem_response, translate
+from callout_backend.doors.signoff import CUSTOMER, HEADERS, html, locale_for
+from callout_backend.problems import current_request_id, problem_response, translate
 from callout_backend.web.track_page import closed_page, seen_page, shown
 from callout_dispatch.arrivals import tracking
 from callout_store.errors import InternalFault, Refusal
@@ -30,13 +30,13 @@ async def show(request: AnyRequest) -> Response[str]:
     """The page of a link: 200, 410 expired, 404 unknown."""
     try:
         seen, spoken = await _look(request)
-        locale = _locale(request, spoken)
+        locale = locale_for(request, spoken)
         address = f"{PATH}/{request.path_params['token']}/state"
-        return _html(seen_page(seen, locale=locale, state_address=address), 200, locale)
+        return html(seen_page(seen, locale=locale, state_address=address), 200, locale)
     except Exception as exc:
         refusal = _refusal(request, exc)
-        locale = _locale(request, None)
-        answer = _html(closed_page(refusal, locale=locale), refusal.status, locale)
+        locale = locale_for(request, None)
+        answer = html(closed_page(refusal, locale=locale), refusal.status, locale)
         if refusal.retry_after_ms is not None:
             answer.headers["Retry-After"] = str(math.ceil(refusal.retry_after_ms / 1000))
         return answer
@@ -65,19 +65,6 @@ def _refusal(request: AnyRequest, exc: Exception) -> Refusal:
         log.error("track_failed", exc_info=exc)
         return InternalFault(request_id=current_request_id() or "?")
     return refusal
-
-
-def _locale(request: AnyRequest, of_link: str | None) -> str:
-    """The visitor's choice, else the link's language, else the browser's."""
-    chosen = request.query_params.get("lang")
-    if chosen in ("en", "zh"):
-        return str(chosen)
-    return of_link or locale_of(request.headers.get("accept-language"))
-
-
-def _html(page: str, status: int, locale: str) -> Response[str]:
-    headers = {**HEADERS, "Content-Language": locale}
-    return Response(page, status_code=status, media_type=MediaType.HTML, headers=headers)
 
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (show, state)

@@ -13,8 +13,10 @@ from callout_dispatch.plans.changes import Kind
 from callout_dispatch.plans.row_terms import OrderRow, VisitRow
 from callout_dispatch.plans.run_rows import ChangeRow
 from callout_dispatch.visit_rows import (
+    CalledOff,
     Decision,
     NewVisit,
+    call_off,
     close_assignments,
     insert_decisions,
     insert_visits,
@@ -153,35 +155,14 @@ async def _change(work: Work, changed: Sequence[Taken], ways: Ways, told: bool) 
 
 async def _call_off(work: Work, gone: Sequence[Taken]) -> None:
     """Visits for which the plan has no place: their orders wait again."""
-    ids = [one.change.visit_id for one in gone if one.change.visit_id is not None]
-    if not ids:
-        return
-    await work.execute(
-        """
-        update visit set plan = 'canceled', state = 'canceled', ended_at = $2, revision = revision + 1
-        where org_id = callout_org() and id = any($1)
-        """,
-        ids,
-        work.now,
-    )
-    await close_assignments(work, ids)
-    done = await work.fetch(
-        """
-        select distinct asset_id from visit_event
-        where org_id = callout_org() and visit_id = any($1) and asset_id is not null
-        """,
-        ids,
-    )
-    work.touch("history", *(row["asset_id"] for row in done))
-    await journal.write_many(
+    await call_off(
         work,
         [
-            visit_entry(
-                "visit.canceled",
-                one.change.visit_id,
-                one.change.order_id,
-                engineerId=one.change.from_engineer_id,
-                fromState=one.before.state.value if one.before else None,
+            CalledOff(
+                visit_id=one.change.visit_id,
+                order_id=one.change.order_id,
+                engineer_id=one.change.from_engineer_id,
+                state=one.before.state.value if one.before else None,
                 reason=REASON,
             )
             for one in gone
