@@ -87,11 +87,11 @@ async def _unused_link(work: Work, settings: Settings) -> str | None:
 
 
 async def _track_link(work: Work, settings: Settings, looked: list[str]) -> str | None:
-    """A link for one of the orders whose customers looked, best one whose engineer is still under way."""
+    """A link that has something to show: of an order whose visit is still to come or under way, best one looked at before."""
     order_id = await work.fetchval(
         """
-        select order_id from visit where org_id = callout_org() and order_id = any($1::uuid[]) and plan <> 'canceled'
-        order by ended_at is not null, id desc limit 1
+        select order_id from visit where org_id = callout_org() and plan <> 'canceled' and ended_at is null
+        order by order_id = any($1::uuid[]) desc, travelling_at is not null desc, scheduled_start desc, id limit 1
         """,
         [UUID(id_) for id_ in looked],
     )
