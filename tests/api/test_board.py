@@ -1,32 +1,19 @@
 """The dispatcher's board, pages of visits, and reading by ids, on a real database."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 
 from callout_dispatch import assign, engineers, reading
 from callout_dispatch.board import minutes_within
 from callout_dispatch.engineers import NewAbsence
 from callout_dispatch.reading import VisitFilters
-from callout_store.clock import ManualClock
 from callout_store.errors import BadField, LimitExceeded
 from callout_store.ids import new_id
 
 HOUR = timedelta(hours=1)
 EIGHT, FIVE = NINE - HOUR, NINE + 8 * HOUR
-
-
-@pytest.fixture
-async def standing(database_url: str) -> AsyncIterator[tuple[Depot, ManualClock]]:
-    async with standing_database(database_url) as (db, clock):
-        yield await Depot(db).build(), clock
-
-
-@pytest.fixture
-def depot(standing: tuple[Depot, ManualClock]) -> Depot:
-    return standing[0]
 
 
 async def test_a_lane_adds_up(depot: Depot) -> None:

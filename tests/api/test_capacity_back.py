@@ -1,22 +1,15 @@
 """What a dispatcher takes back is free again at once: the time of everybody who was to go, to the minute."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 
 from callout_dispatch import assign
 from callout_store.errors import EngineerUnavailable
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def depot(database_url: str) -> AsyncIterator[Depot]:
-    async with standing_database(database_url) as (db, _):
-        yield await Depot(db).build()
 
 
 async def starts(depot: Depot, order_id: UUID) -> dict[str, object]:

@@ -1,15 +1,13 @@
 """Crews that a dispatcher names: nobody is booked twice, nobody is sent alone to work for two without being asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 
-from callout_backend.embedded import Urls
 from callout_dispatch import assign, crew, drag
 from callout_dispatch.board import board
 from callout_store.errors import BadField, EngineerUnavailable, NotFound, Refusal
@@ -29,13 +27,6 @@ select a.id, b.id from booked a join booked b on a.who = b.who and a.id < b.id
 where a.starts < b.ends and b.starts < a.ends
 """
 """Pairs of live visits for which one engineer is booked at one time, as their leader or in the crew."""
-
-
-@pytest.fixture
-async def depot(database_urls: Urls) -> AsyncIterator[Depot]:
-    assert database_urls.database is not None
-    async with standing_database(database_urls.database) as (db, _):
-        yield await Depot(db).build()
 
 
 async def given(depot: Depot, order: UUID, engineer: UUID, minutes: int, **more: Any) -> UUID:

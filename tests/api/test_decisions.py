@@ -1,13 +1,12 @@
 """Decisions made again from what was stored of them, and the question why somebody was not chosen."""
 
 import dataclasses
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 from graph import Graph, application, token_of
 from worlds import World
 
@@ -25,17 +24,6 @@ ONLY_TRAVEL = {"rules": [AVAILABLE, {"rule": "skills"}],
                "objectives": {p.value: {"travel": 1} for p in Priority}}  # fmt: skip
 ONLY_FIT = {"rules": [AVAILABLE, {"rule": "skills"}],
             "objectives": {p.value: {"skill_fit": 1} for p in Priority}}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-async def standing(database_url: str) -> AsyncIterator[Database]:
-    async with standing_database(database_url) as (database, _):
-        yield database
-
-
-@pytest.fixture
-async def depot(standing: Database) -> Depot:
-    return await Depot(standing).build()
 
 
 async def decide(depot: Depot, order: UUID) -> UUID:
@@ -208,11 +196,11 @@ async def test_what_kept_nothing_says_so(depot: Depot, kept: bytes | None) -> No
     assert (await why(depot, one, decision_id=row["id"])).recomputed
 
 
-async def test_what_is_not_there_is_not_found(depot: Depot, standing: Database) -> None:
+async def test_what_is_not_there_is_not_found(depot: Depot) -> None:
     """A neighbour's decision shows whom they employ and where they were."""
     (one,) = await depot.crew(1)
     id_ = await decide(depot, await depot.order())
-    other = await Depot(standing).build()
+    other = await Depot(depot.db).build()
     (theirs,) = await other.crew(1)
     with pytest.raises(NotFound):
         await replay(other, id_)

@@ -1,11 +1,10 @@
 """Dispatching a whole day in one act, on a real database."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 
 from callout_dispatch import assign, engineers, reading
 from callout_dispatch.engineers import NewAbsence
@@ -15,17 +14,6 @@ from callout_store.ids import new_id
 
 HOUR = timedelta(hours=1)
 FIVE = NINE + 8 * HOUR
-
-
-@pytest.fixture
-async def standing(database_url: str) -> AsyncIterator[tuple[Depot, ManualClock]]:
-    async with standing_database(database_url) as (db, clock):
-        yield await Depot(db).build(), clock
-
-
-@pytest.fixture
-def depot(standing: tuple[Depot, ManualClock]) -> Depot:
-    return standing[0]
 
 
 async def day(depot: Depot, **more: object) -> assign.DayResult:

@@ -1,24 +1,15 @@
 """Dragging on the board: what is asked before is what the move does."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 
-from callout_backend.embedded import Urls
 from callout_dispatch import assign, drag
 from callout_dispatch.board import board
 from callout_store.errors import BadField, EngineerUnavailable, NotFound, StaleRevision, WrongState
 from callout_store.ids import new_id
-
-
-@pytest.fixture
-async def depot(database_urls: Urls) -> AsyncIterator[Depot]:
-    assert database_urls.database is not None
-    async with standing_database(database_urls.database) as (db, _):
-        yield await Depot(db).build()
 
 
 async def given(depot: Depot, engineer: UUID, minutes: int, km: float = 2, **more: object) -> UUID:

@@ -1,12 +1,11 @@
 """Engineers: skills, shifts, absences, positions, online state, and what is refused, on a real database."""
 
 import math
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from depots import LAT, LNG, NINE, Depot, standing_database
+from depots import LAT, LNG, NINE, Depot
 
 from callout_dispatch import engineers, reading
 from callout_dispatch.engineers import NewAbsence, NewEngineer, NewShift, NewSkill, NewTerritory, Position
@@ -15,17 +14,6 @@ from callout_store.errors import AlreadyExists, BadField, LimitExceeded, NotFoun
 from callout_store.ids import new_id
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def standing(database_url: str) -> AsyncIterator[tuple[Depot, ManualClock]]:
-    async with standing_database(database_url) as (db, clock):
-        yield await Depot(db).build(), clock
-
-
-@pytest.fixture
-def depot(standing: tuple[Depot, ManualClock]) -> Depot:
-    return standing[0]
 
 
 async def test_an_engineer_is_read_back_whole(depot: Depot) -> None:

@@ -1,55 +1,29 @@
 """Expected arrivals when plans move, days pass and phones are silent: who hears of it, how often, and from what day on."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
-from depots import NINE, Depot, standing_database
-from etas import tell
+from depots import NINE, Depot
+from etas import HANDLERS, eta, let_timers_fire, lines, tell
 
-from callout_backend.embedded import Urls
-from callout_backend.jobs.drain import Handlers, drain
-from callout_backend.jobs.etas import CHANNEL, refresh
+from callout_backend.jobs.drain import drain
 from callout_dispatch import assign, crew, engineers
 from callout_dispatch.engineers import NewShift
 from callout_store.clock import ManualClock
 from callout_store.work import Database
 
-HANDLERS: Handlers = {CHANNEL: refresh}
-
 
 @pytest.fixture
-async def standing(database_urls: Urls) -> AsyncIterator[tuple[Database, ManualClock]]:
-    assert database_urls.database is not None
-    async with standing_database(database_urls.database) as pair:
-        yield pair
-
-
-@pytest.fixture
-async def depot(standing: tuple[Database, ManualClock]) -> Depot:
-    made = await Depot(standing[0]).build()
-    async with standing[0].system_work() as work:
-        await work.execute("update clock_guard set frozen_until = null, looked_at = now()")
-    return made
+async def depot(depot: Depot) -> Depot:
+    await let_timers_fire(depot)
+    return depot
 
 
 async def given(depot: Depot, order: UUID, engineer: UUID, at: datetime) -> UUID:
     """A visit at that time, whatever was promised."""
     async with depot.work() as work:
         return await assign.assign(work, order, engineer, at, override=True, reason="test")
-
-
-async def eta(depot: Depot, visit: UUID) -> Any:
-    return await depot.row("select * from visit_eta where visit_id = $1", visit)
-
-
-async def lines(depot: Depot, *kinds: str) -> list[Any]:
-    return await depot.fetch(
-        "select kind, visit_id, data::text as data from journal where kind = any($1) order by at, id",
-        list(kinds),
-    )
 
 
 async def look(depot: Depot, db: Database) -> None:
@@ -74,10 +48,10 @@ async def shift(depot: Depot, engineer: UUID, days: int) -> None:
 
 
 async def test_a_customer_whose_visit_is_moved_hears_of_it_once(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """The dispatcher moves the visit by an hour: measured against the new plan nothing changed, and nobody opens the door."""
-    db, _ = standing
+    db = depot.db
     (engineer,) = await depot.crew(0)
     visit = await given(depot, await depot.order(km=3), engineer, NINE + timedelta(minutes=60))
     await drain(db, HANDLERS)
@@ -95,10 +69,10 @@ async def test_a_customer_whose_visit_is_moved_hears_of_it_once(
 
 
 async def test_a_visit_put_off_to_another_day_leaves_no_false_hour(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """Put off by two days: the page must not go on showing today's hour, and the message names the day."""
-    db, _ = standing
+    db = depot.db
     (engineer,) = await depot.crew(0)
     await shift(depot, engineer, 2)
     visit = await given(depot, await depot.order(km=3, priority="P2"), engineer, NINE + timedelta(minutes=60))
@@ -114,11 +88,11 @@ async def test_a_visit_put_off_to_another_day_leaves_no_false_hour(
 
 
 async def test_a_visit_of_a_later_day_wakes_the_clock_and_is_heard_of(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """Planned two days ahead, and on the day nobody sets out: the customer must hear that it gets late, and of a move the
     day before as well."""
-    db, clock = standing
+    db, clock = depot.db, standing[1]
     (engineer,) = await depot.crew(0)
     await shift(depot, engineer, 2)
     at = NINE + timedelta(days=2, minutes=60)
@@ -139,11 +113,11 @@ async def test_a_visit_of_a_later_day_wakes_the_clock_and_is_heard_of(
 
 
 async def test_nobody_heard_of_on_the_way_does_not_begin_the_way_anew(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """A phone that gives no position: half an hour after setting out the engineer is half an hour nearer, and the customer
     is not told every quarter of an hour that it will be half an hour more."""
-    db, clock = standing
+    db, clock = depot.db, standing[1]
     (engineer,) = await depot.crew(0)
     visit = await given(depot, await depot.order(km=10), engineer, NINE + timedelta(minutes=40))
     await tell(depot, engineer, visit, "travelling", NINE)
@@ -156,11 +130,11 @@ async def test_nobody_heard_of_on_the_way_does_not_begin_the_way_anew(
 
 
 async def test_silence_is_told_less_and_less_and_then_not_at_all(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """An engineer who never sets out and never says why: the customer gets a few messages and not one every quarter of an
     hour until the day after."""
-    db, clock = standing
+    db, clock = depot.db, standing[1]
     (engineer,) = await depot.crew(0)
     visit = await given(depot, await depot.order(km=1), engineer, NINE + timedelta(minutes=30))
     await drain(db, HANDLERS)
@@ -174,10 +148,10 @@ async def test_silence_is_told_less_and_less_and_then_not_at_all(
 
 
 async def test_what_nobody_ended_yesterday_delays_nobody_today(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """Yesterday's forgotten visit would send an apology to every customer of today."""
-    db, clock = standing
+    db, clock = depot.db, standing[1]
     (engineer,) = await depot.crew(0)
     await shift(depot, engineer, 1)
     await given(depot, await depot.order(km=20), engineer, NINE + timedelta(minutes=60))
@@ -192,10 +166,10 @@ async def test_what_nobody_ended_yesterday_delays_nobody_today(
 
 
 async def test_a_crew_members_report_is_the_leaders_departure(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """The second man presses the button: the visit is on its way, whoever's phone said so."""
-    db, clock = standing
+    db, clock = depot.db, standing[1]
     one, two = await depot.crew(0, 1)
     visit = await given(depot, await depot.order(km=7), one, NINE + timedelta(minutes=60))
     async with depot.work() as work:

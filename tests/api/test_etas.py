@@ -1,44 +1,29 @@
 """Expected arrivals against the database: what makes them anew, what is stored, and which messages are owed."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextvars import Context
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from depots import NINE, Depot, standing_database
-from etas import tell
+from depots import NINE, Depot
+from etas import HANDLERS, eta, let_timers_fire, lines, tell
 from routing_server import OsrmServer, seconds_of
 
-from callout_backend.embedded import Urls
-from callout_backend.jobs.drain import Handlers, drain
-from callout_backend.jobs.etas import CHANNEL, refresh
+from callout_backend.jobs.drain import drain
 from callout_dispatch import assign
 from callout_dispatch.arrivals import etas
 from callout_dispatch.places import place_settings
 from callout_dispatch.places.providers import Providers, register
 from callout_geo.routing.over_http import Manners
 from callout_store.clock import ManualClock
-from callout_store.work import Database
-
-HANDLERS: Handlers = {CHANNEL: refresh}
 
 
 @pytest.fixture
-async def standing(database_urls: Urls) -> AsyncIterator[tuple[Database, ManualClock]]:
-    assert database_urls.database is not None
-    async with standing_database(database_urls.database) as pair:
-        yield pair
-
-
-@pytest.fixture
-async def depot(standing: tuple[Database, ManualClock]) -> Depot:
-    made = await Depot(standing[0]).build()
-    async with standing[0].system_work() as work:
-        await work.execute("update clock_guard set frozen_until = null, looked_at = now()")
-    return made
+async def depot(depot: Depot) -> Depot:
+    await let_timers_fire(depot)
+    return depot
 
 
 async def given(depot: Depot, order: UUID, engineer: UUID, at: datetime) -> UUID:
@@ -46,22 +31,11 @@ async def given(depot: Depot, order: UUID, engineer: UUID, at: datetime) -> UUID
         return await assign.assign(work, order, engineer, at)
 
 
-async def eta(depot: Depot, visit: UUID) -> Any:
-    return await depot.row("select * from visit_eta where visit_id = $1", visit)
-
-
-async def lines(depot: Depot, *kinds: str) -> list[Any]:
-    return await depot.fetch(
-        "select kind, visit_id, data::text as data from journal where kind = any($1) order by at, id",
-        list(kinds),
-    )
-
-
 async def test_a_departure_moves_every_later_arrival(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """The engineer sets out an hour late: both customers of the day hear of it, once, and nobody's visit is touched."""
-    db, clock = standing
+    db, clock = depot.db, standing[1]
     (engineer,) = await depot.crew(0)
     first, second = await depot.order(km=7), await depot.order(km=14)
     one = await given(depot, first, engineer, NINE + timedelta(minutes=60))
@@ -89,10 +63,10 @@ async def test_a_departure_moves_every_later_arrival(
 
 
 async def test_a_departure_during_a_look_is_looked_at(
-    depot: Depot, standing: tuple[Database, ManualClock], monkeypatch: pytest.MonkeyPatch
+    depot: Depot, standing: tuple[Depot, ManualClock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who sets out in the moment in which the day is being followed would be on the customer's page five minutes later."""
-    db, clock = standing
+    db, clock = depot.db, standing[1]
     (engineer,) = await depot.crew(0)
     visit = await given(depot, await depot.order(km=7), engineer, NINE + timedelta(minutes=60))
     clock.set(NINE + timedelta(minutes=90))
@@ -112,10 +86,10 @@ async def test_a_departure_during_a_look_is_looked_at(
 
 
 async def test_a_window_that_will_be_missed_is_told_once(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """The customer took the morning off: that nobody comes in it is said as soon as it is known, and not every minute."""
-    db, clock = standing
+    db, clock = depot.db, standing[1]
     (engineer,) = await depot.crew(0)
     order = await depot.order(km=7)
     visit = await given(depot, order, engineer, NINE + timedelta(minutes=60))
@@ -142,10 +116,10 @@ async def test_a_window_that_will_be_missed_is_told_once(
 
 
 async def test_the_next_look_is_set_and_ends_with_the_day(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """Five minutes without a phone's word must not freeze the customer's page; a day without visits must not tick on."""
-    db, _ = standing
+    db = depot.db
     (engineer,) = await depot.crew(0)
     visit = await given(depot, await depot.order(km=3), engineer, NINE + timedelta(minutes=30))
     await drain(db, HANDLERS)
@@ -161,10 +135,10 @@ async def test_the_next_look_is_set_and_ends_with_the_day(
 
 
 async def test_a_position_under_way_brings_the_arrival_nearer(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """The customer's minutes count down with the van and not with the plan."""
-    db, clock = standing
+    db, clock = depot.db, standing[1]
     (engineer,) = await depot.crew(0)
     visit = await given(depot, await depot.order(km=20), engineer, NINE + timedelta(minutes=90))
     await tell(depot, engineer, visit, "travelling", NINE)
@@ -181,11 +155,11 @@ async def test_a_position_under_way_brings_the_arrival_nearer(
 
 
 async def test_the_way_is_asked_of_the_routing_service_and_estimated_without_it(
-    depot: Depot, standing: tuple[Database, ManualClock]
+    depot: Depot, standing: tuple[Depot, ManualClock]
 ) -> None:
     """A mountain between two valleys: as the crow flies the customer would be promised half the time it takes; and a
     service that is down must not leave the customer without any."""
-    db, _ = standing
+    db = depot.db
     (engineer,) = await depot.crew(0)
     visit = await given(depot, await depot.order(km=20), engineer, NINE + timedelta(minutes=90))
     async with OsrmServer() as osrm:

@@ -1,13 +1,12 @@
 """A pick reads the days ahead, not all that was ever done: every statement of it goes by an index."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
-import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 
 from callout_backend.embedded import Urls
 from callout_dispatch import assign
@@ -27,12 +26,6 @@ GROWING = frozenset(
 )
 """Tables with a row for all that ever happened."""
 OLD = 4_000
-
-
-@pytest.fixture
-async def depot(database_url: str) -> AsyncIterator[Depot]:
-    async with standing_database(database_url) as (db, _):
-        yield await Depot(db).build()
 
 
 def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -1,14 +1,13 @@
 """What the pick is asked, read from a real database: windows in local time, limits, wishes, breaks, crews, holds."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
-from depots import KM, LAT, LNG, NINE, Depot, standing_database
+from depots import KM, LAT, LNG, NINE, Depot
 
 from callout_dispatch import assign, engineers
 from callout_dispatch.engineers import NewShift
@@ -25,17 +24,6 @@ from callout_store.ids import new_id
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def standing(database_url: str) -> AsyncIterator[tuple[Depot, ManualClock]]:
-    async with standing_database(database_url) as (db, clock):
-        yield await Depot(db).build(), clock
-
-
-@pytest.fixture
-def depot(standing: tuple[Depot, ManualClock]) -> Depot:
-    return standing[0]
 
 
 async def propose(depot: Depot, order_id: UUID, **more: Any) -> PickResult:

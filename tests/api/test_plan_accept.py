@@ -1,15 +1,14 @@
 """Accepting proposals: whole, in part, too late, and two people at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot, stand
 from plan_runs import FIVE, HOUR, ask, lines, proposal, run, work_off
 
-from callout_dispatch import assign, engineers, visit_rows
+from callout_dispatch import assign, engineers
 from callout_dispatch.crew import set_crew
 from callout_dispatch.engineer_terms import NewAbsence
 from callout_dispatch.planning.checker import check
@@ -20,7 +19,6 @@ from callout_dispatch.plans.accept import Accepted, accept
 from callout_dispatch.plans.changes import Kind
 from callout_dispatch.plans.problems import load_problem
 from callout_dispatch.plans.rebuild import rebuild, standing_of
-from callout_dispatch.visit_rows import NewVisit
 from callout_store.clock import ManualClock
 from callout_store.errors import (
     LimitExceeded,
@@ -33,37 +31,10 @@ from callout_store.errors import (
 )
 
 
-@pytest.fixture
-async def standing(database_url: str) -> AsyncIterator[tuple[Depot, ManualClock]]:
-    async with standing_database(database_url) as (db, clock):
-        yield await Depot(db).build(), clock
-
-
-@pytest.fixture
-def depot(standing: tuple[Depot, ManualClock]) -> Depot:
-    return standing[0]
-
-
 async def take(depot: Depot, run_id: UUID, numbers: list[int] | None = None, **more: Any) -> Accepted:
     return await depot.db.run(
         depot.org, lambda work: accept(work, run_id, numbers, **more), actor=depot.dispatcher
     )
-
-
-async def stand(depot: Depot, engineer: UUID, start: Any, km: float = 0.0, **more: Any) -> UUID:
-    order = await depot.order(km, **more)
-    visit = NewVisit(
-        order_id=order,
-        engineer_id=engineer,
-        start=start,
-        end=start + HOUR,
-        travel_minutes=0.0,
-        method="hand",
-        told=False,
-    )
-    async with depot.work() as work:
-        await visit_rows.insert_visits(work, [visit])
-    return visit.id
 
 
 async def visits(depot: Depot) -> list[Any]:

@@ -4,14 +4,12 @@ Every test plays many rounds, each act in a process of its own; the seed is prin
 """
 
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot, deadlocks
 from plan_runs import proposal
 from reds import TWO_VISITS, phone_of
 from rivals import rivals
@@ -44,20 +42,8 @@ where a.starts < b.ends and b.starts < a.ends
 
 
 @pytest.fixture
-async def depot(fresh_database: Any) -> AsyncIterator[Depot]:
-    async with standing_database(fresh_database.database) as (db, _):
-        yield await Depot(db).build()
-
-
-async def deadlocks(admin_url: str) -> int:
-    conn: Any = await asyncpg.connect(admin_url)
-    try:
-        count: int = await conn.fetchval(
-            "select deadlocks from pg_stat_database where datname = current_database()"
-        )
-        return count
-    finally:
-        await conn.close()
+def depot(alone: Depot) -> Depot:
+    return alone
 
 
 async def test_a_plan_the_red_lane_a_dispatcher_and_a_phone(

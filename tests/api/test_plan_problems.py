@@ -1,14 +1,13 @@
 """What a planner is told: the database's engineers, visits and orders as lanes and tasks."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from depots import KM, LAT, LNG, NINE, Depot, standing_database
+from depots import KM, LAT, LNG, NINE, Depot, stand
 
-from callout_dispatch import assign, engineers, visit_rows
+from callout_dispatch import assign, engineers
 from callout_dispatch.crew import set_crew
 from callout_dispatch.engineer_terms import NewAbsence, NewTerritory
 from callout_dispatch.pick_terms import ReasonCode
@@ -19,48 +18,16 @@ from callout_dispatch.plans.loaded import Loaded, pack, unpack
 from callout_dispatch.plans.problems import load_problem
 from callout_dispatch.plans.rebuild import rebuild, standing_of
 from callout_dispatch.policy import STANDARD, Policy
-from callout_dispatch.visit_rows import NewVisit
 from callout_dispatch.windows import seconds
-from callout_store.clock import ManualClock
 from callout_store.errors import LimitExceeded
 
 HOUR = timedelta(hours=1)
 FIVE = NINE + 8 * HOUR
 
 
-@pytest.fixture
-async def standing(database_url: str) -> AsyncIterator[tuple[Depot, ManualClock]]:
-    async with standing_database(database_url) as (db, clock):
-        yield await Depot(db).build(), clock
-
-
-@pytest.fixture
-def depot(standing: tuple[Depot, ManualClock]) -> Depot:
-    return standing[0]
-
-
 async def load(depot: Depot, start: Any = NINE, end: Any = FIVE, **more: Any) -> Loaded:
     async with depot.work() as work:
         return await load_problem(work, start, end, **more)
-
-
-async def stand(
-    depot: Depot, engineer: UUID, start: Any, *, km: float = 0.0, told: bool = False, **more: Any
-) -> UUID:
-    """A visit of an hour that stands."""
-    order = await depot.order(km, **more)
-    visit = NewVisit(
-        order_id=order,
-        engineer_id=engineer,
-        start=start,
-        end=start + HOUR,
-        travel_minutes=0.0,
-        method="hand",
-        told=told,
-    )
-    async with depot.work() as work:
-        await visit_rows.insert_visits(work, [visit])
-    return visit.id
 
 
 async def change(depot: Depot, sql: str, *args: Any) -> None:

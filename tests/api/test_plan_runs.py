@@ -1,13 +1,12 @@
 """A plan's run from asking to the proposal, on a real database; planners that die, are late, cheat, or are called off."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 from plan_runs import FIVE, HOUR, ask, at_once, claimed, lines, proposal, run, work_off
 
 from callout_backend.jobs.drain import Drainer, Long, drain
@@ -24,24 +23,6 @@ from callout_store import outbox
 from callout_store.clock import ManualClock
 from callout_store.errors import BadField, LimitExceeded, NotFound, WrongState
 from callout_store.ids import new_id
-
-
-@pytest.fixture
-async def standing(database_url: str) -> AsyncIterator[tuple[Depot, ManualClock]]:
-    async with standing_database(database_url) as (db, clock):
-        yield await Depot(db).build(), clock
-
-
-@pytest.fixture
-def depot(standing: tuple[Depot, ManualClock]) -> Depot:
-    return standing[0]
-
-
-@pytest.fixture
-async def alone(fresh_database: Any) -> AsyncIterator[Depot]:
-    """An organisation in a database of its own, where drains meet nobody else's messages."""
-    async with standing_database(fresh_database.database) as (db, _):
-        yield await Depot(db).build()
 
 
 async def picture(depot: Depot) -> list[Any]:

@@ -1,20 +1,13 @@
 """What engineers answer: declines of offers and of ordinary visits, by phone and by telephone; and what is held by hand."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 from reds import hand, kinds, lane, p0, phone_of, said, start, state_of_order, turn
 
 from callout_dispatch import assign, crew, red_answers, visit_holds
 from callout_store.errors import BadField, NotFound, StaleRevision, WrongState
-
-
-@pytest.fixture
-async def depot(database_url: str) -> AsyncIterator[Depot]:
-    async with standing_database(database_url) as (db, _):
-        yield await Depot(db).build()
 
 
 async def test_an_ordinary_visit_that_is_declined_waits_again(depot: Depot) -> None:

@@ -5,14 +5,12 @@ Every test plays many rounds; the seed is printed with the run, and the round wi
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot, deadlocks
 from reds import DOUBLE_BOOKED, TWO_VISITS, Sender, lane, phone_of, said, start, time_is_up, turn
 from rivals import Rivals, rivals
 
@@ -24,20 +22,8 @@ TOLD = {"ENGINEER_UNAVAILABLE", "WRONG_STATE", "NO_ENGINEER_FITS", "NOT_FOUND"}
 
 
 @pytest.fixture
-async def depot(fresh_database: Any) -> AsyncIterator[Depot]:
-    async with standing_database(fresh_database.database) as (db, _):
-        yield await Depot(db).build()
-
-
-async def deadlocks(admin_url: str) -> int:
-    conn: Any = await asyncpg.connect(admin_url)
-    try:
-        count: int = await conn.fetchval(
-            "select deadlocks from pg_stat_database where datname = current_database()"
-        )
-        return count
-    finally:
-        await conn.close()
+def depot(alone: Depot) -> Depot:
+    return alone
 
 
 def of(depot: Depot, act: str, **more: Any) -> dict[str, Any]:

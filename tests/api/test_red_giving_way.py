@@ -1,21 +1,14 @@
 """What gives way to an urgent order: only what the policy lets, only where it is worth it, and never unseen."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 from reds import DOUBLE_BOOKED, hand, kinds, p0, phone_of, said, start, state_of_order, use, visit_of
 
 from callout_dispatch import visit_holds
-
-
-@pytest.fixture
-async def depot(database_url: str) -> AsyncIterator[Depot]:
-    async with standing_database(database_url) as (db, _):
-        yield await Depot(db).build()
 
 
 async def busy_day(depot: Depot, engineer: UUID, *, priority: str = "P2", minutes: int = 240) -> UUID:

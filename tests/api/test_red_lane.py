@@ -1,12 +1,11 @@
 """The red lane: an urgent order goes from one engineer to the next until somebody takes it, and nobody is forgotten."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 from reds import (
     DOUBLE_BOOKED,
     HANDLERS,
@@ -28,19 +27,7 @@ from reds import (
 from callout_dispatch import assign, engineers, red_lane, visit_holds
 from callout_orders import orders
 from callout_store import outbox, timers
-from callout_store.clock import ManualClock
 from callout_store.errors import NotFound, WrongState
-
-
-@pytest.fixture
-async def standing(database_url: str) -> AsyncIterator[tuple[Depot, ManualClock]]:
-    async with standing_database(database_url) as (db, clock):
-        yield await Depot(db).build(), clock
-
-
-@pytest.fixture
-def depot(standing: tuple[Depot, ManualClock]) -> Depot:
-    return standing[0]
 
 
 async def test_the_best_who_is_online_is_asked_at_once(depot: Depot) -> None:

@@ -2,14 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 from reds import DOUBLE_BOOKED, TWO_VISITS, Sender, phone_of, start, turn
 
 from callout_dispatch import assign, red_answers, visit_holds
@@ -30,9 +29,8 @@ ARMED = "select key from timer where org_id = callout_org() and key like 'red:%'
 
 
 @pytest.fixture
-async def depot(fresh_database: Any) -> AsyncIterator[Depot]:
-    async with standing_database(fresh_database.database) as (db, _):
-        yield await Depot(db).build()
+def depot(alone: Depot) -> Depot:
+    return alone
 
 
 async def live(depot: Depot) -> list[Any]:

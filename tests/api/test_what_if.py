@@ -1,11 +1,10 @@
 """The same day by two policies, replayed from history; nothing of it becomes a visit."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import pytest
-from depots import NINE, Depot, standing_database
+from depots import NINE, Depot
 from plan_runs import FIVE, HOUR, run, work_off
 
 from callout_dispatch import assign, engineers, policies
@@ -19,17 +18,6 @@ from callout_store.errors import BadField, NotFound, WrongState
 
 FREE = Policy(name="free", rules=(STANDARD.rules[0],))
 """Looks at availability alone: skills and all else are left out."""
-
-
-@pytest.fixture
-async def standing(database_url: str) -> AsyncIterator[tuple[Depot, ManualClock]]:
-    async with standing_database(database_url) as (db, clock):
-        yield await Depot(db).build(), clock
-
-
-@pytest.fixture
-def depot(standing: tuple[Depot, ManualClock]) -> Depot:
-    return standing[0]
 
 
 async def ask(depot: Depot, a: int = 0, b: int = 1, start: Any = NINE, end: Any = FIVE, **more: Any) -> UUID:

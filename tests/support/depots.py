@@ -6,9 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from callout_backend.wiring import add_hooks
-from callout_dispatch import engineers
+from callout_dispatch import engineers, visit_rows
 from callout_dispatch.engineers import NewEngineer, NewShift, NewSkill, Position
+from callout_dispatch.visit_rows import NewVisit
 from callout_orders import customers, intake
 from callout_orders.customers import NewCustomer, NewSite
 from callout_orders.intake import NewOrder
@@ -144,6 +147,25 @@ class Depot:
         return await self.row("select * from visit where id = $1", visit_id)
 
 
+async def stand(
+    depot: Depot, engineer: UUID, start: Any, *, km: float = 0.0, told: bool = False, **more: Any
+) -> UUID:
+    """A visit of an hour that stands."""
+    order = await depot.order(km, **more)
+    visit = NewVisit(
+        order_id=order,
+        engineer_id=engineer,
+        start=start,
+        end=start + timedelta(hours=1),
+        travel_minutes=0.0,
+        method="hand",
+        told=told,
+    )
+    async with depot.work() as work:
+        await visit_rows.insert_visits(work, [visit])
+    return visit.id
+
+
 @asynccontextmanager
 async def standing_database(url: str) -> AsyncIterator[tuple[Database, ManualClock]]:
     """A database with the product's hooks whose clock stands at nine."""
@@ -155,3 +177,15 @@ async def standing_database(url: str) -> AsyncIterator[tuple[Database, ManualClo
         yield database, clock
     finally:
         await database.stop()
+
+
+async def deadlocks(admin_url: str) -> int:
+    """How many deadlocks PostgreSQL has broken up in this database."""
+    conn: Any = await asyncpg.connect(admin_url)
+    try:
+        count: int = await conn.fetchval(
+            "select deadlocks from pg_stat_database where datname = current_database()"
+        )
+        return count
+    finally:
+        await conn.close()
