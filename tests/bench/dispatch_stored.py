@@ -21,22 +21,19 @@ PICKS = 40
 FLAT = 1.3
 """Times of the same pick differ by that much from one run to the next anyway."""
 
-ORDERS = """
-insert into work_order select (jsonb_populate_record(o, jsonb_build_object(
-    'id', gen_random_uuid(), 'number', 'OLD-' || n, 'state', 'closed'))).*
-from work_order o cross join generate_series($2::int, $3::int) n where o.id = $1
-"""
-VISITS = """
+STORE = """
+with given as materialized (select n, gen_random_uuid() as id from generate_series($4::int, $5::int) n),
+stored as (
+    insert into work_order select (jsonb_populate_record(o, jsonb_build_object(
+        'id', g.id, 'number', 'OLD-' || g.n, 'state', 'closed'))).*
+    from work_order o cross join given g where o.id = $1)
 insert into visit select (jsonb_populate_record(v, jsonb_build_object(
-    'id', gen_random_uuid(), 'order_id', o.id, 'number', 1, 'plan', 'dispatched', 'state', 'completed',
-    'engineer_id', ($2::uuid[])[1 + o.n % cardinality($2)],
-    'scheduled_start', v.scheduled_start - o.n / cardinality($2) * interval '2 hours' - interval '5 days',
-    'scheduled_end', v.scheduled_end - o.n / cardinality($2) * interval '2 hours' - interval '5 days',
-    'ended_at', v.scheduled_end - o.n / cardinality($2) * interval '2 hours' - interval '5 days'))).*
-from visit v cross join (
-    select id, substr(number, 5)::int as n from work_order where number = any(
-        select 'OLD-' || n from generate_series($3::int, $4::int) n) and org_id = $5) o
-where v.id = $1
+    'id', gen_random_uuid(), 'order_id', g.id, 'number', 1, 'plan', 'dispatched', 'state', 'completed',
+    'engineer_id', ($3::uuid[])[1 + g.n % cardinality($3)],
+    'scheduled_start', v.scheduled_start - g.n / cardinality($3) * interval '2 hours' - interval '5 days',
+    'scheduled_end', v.scheduled_end - g.n / cardinality($3) * interval '2 hours' - interval '5 days',
+    'ended_at', v.scheduled_end - g.n / cardinality($3) * interval '2 hours' - interval '5 days'))).*
+from visit v cross join given g where v.id = $2
 """
 
 
@@ -52,7 +49,7 @@ async def flat(urls: Urls) -> list[Row]:
         found: dict[int, list[float]] = {}
         stored = 0
         for count in STORED:
-            await _store(urls, depot, old_id, visit_id, people, stored, count)
+            await _store(urls, old_id, visit_id, people, stored, count)
             stored = count
             found[count] = await _picks(depot, asked_id)
             print(f"stored orders {count:,}: pick {statistics.median(found[count]):.2f} ms", flush=True)
@@ -71,7 +68,7 @@ async def flat(urls: Urls) -> list[Row]:
 
 
 async def _store(
-    urls: Urls, depot: Depot, old_id: UUID, visit_id: UUID, people: list[UUID], stored: int, count: int
+    urls: Urls, old_id: UUID, visit_id: UUID, people: list[UUID], stored: int, count: int
 ) -> None:
     """Closed orders with a visit each up to that number, copied from one; engineers take turns."""
     connection = await asyncpg.connect(urls.admin)
@@ -80,8 +77,7 @@ async def _store(
         await connection.execute("set session_replication_role = replica")
         for first in range(stored + 1, count + 1, BATCH):
             last = min(first + BATCH - 1, count)
-            await connection.execute(ORDERS, old_id, first, last)
-            await connection.execute(VISITS, visit_id, people, first, last, depot.org)
+            await connection.execute(STORE, old_id, visit_id, people, first, last)
         await connection.execute("vacuum analyze")
     finally:
         await connection.close()
