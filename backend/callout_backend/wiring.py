@@ -3,6 +3,15 @@
 from piccolo.table import Table
 
 import callout_dispatch.tables
+import callout_orders.channels.tables
+import callout_orders.desk.tables
+import callout_orders.flow.tables
+import callout_orders.imports.tables
+import callout_orders.kinds.tables
+import callout_orders.knowledge.tables
+import callout_orders.notices.tables
+import callout_orders.precheck.tables
+import callout_orders.sla.tables
 import callout_orders.tables
 import callout_people.tables
 import callout_store.tables
@@ -22,6 +31,15 @@ ALL_TABLES: tuple[type[Table], ...] = (
     *callout_store.tables.TABLES,
     *callout_people.tables.TABLES,
     *callout_orders.tables.TABLES,
+    *callout_orders.kinds.tables.TABLES,
+    *callout_orders.flow.tables.TABLES,
+    *callout_orders.sla.tables.TABLES,
+    *callout_orders.precheck.tables.TABLES,
+    *callout_orders.channels.tables.TABLES,
+    *callout_orders.imports.tables.TABLES,
+    *callout_orders.knowledge.tables.TABLES,
+    *callout_orders.desk.tables.TABLES,
+    *callout_orders.notices.tables.TABLES,
     *callout_dispatch.tables.TABLES,
     *callout_sync.tables.TABLES,
 )

@@ -6,6 +6,7 @@ database into a refusal that names the field.
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -14,7 +15,7 @@ import phonenumbers
 
 from callout_geo.points import BadPoint, parse_point, refuse_null_island
 from callout_store.clock import YEARS, taken_instant
-from callout_store.errors import BadField, LimitExceeded, PointInvalid
+from callout_store.errors import BadField, BadFields, LimitExceeded, PointInvalid, Refusal
 
 T = TypeVar("T")
 
@@ -92,6 +93,72 @@ class FieldRefused(BadField):
     def message(self, locale: str = "en") -> str:
         """The sentence for a person, in `en` or `zh`."""
         return self.zh.format(why=self._chinese) if locale.startswith("zh") else super().message(locale)
+
+
+class FieldsRefused(BadFields):
+    """Everything that was wrong with a form, at once; see `extensions`."""
+
+    def __init__(self, faults: Sequence[BadField | PointInvalid | LimitExceeded]) -> None:
+        self.faults = tuple(faults)
+        why = "; ".join(f"{fault.path}: {_why(fault, 'en')}" for fault in self.faults)
+        super().__init__(path=self.faults[0].path, count=len(self.faults), why=why)
+
+    def message(self, locale: str = "en") -> str:
+        """All reasons, in `en` or `zh`."""
+        why = ";".join(f"{fault.path}:{_why(fault, locale)}" for fault in self.faults)
+        return (
+            self.zh.format(count=len(self.faults), why=why)
+            if locale.startswith("zh")
+            else super().message(locale)
+        )
+
+    def extensions(self) -> dict[str, Any]:
+        """As of every refusal, and `errors`: each fault by itself, in both languages."""
+        return super().extensions() | {
+            "errors": [
+                {
+                    "path": fault.path,
+                    "code": fault.code,
+                    "reason": str(fault.details.get("reason", fault.code)).lower(),
+                    "en": _why(fault, "en"),
+                    "zh": _why(fault, "zh"),
+                }
+                for fault in self.faults
+            ]
+        }
+
+
+def _why(fault: Refusal, locale: str) -> str:
+    return fault.why(locale) if isinstance(fault, FieldRefused) else fault.message(locale)
+
+
+class Gather:
+    """Collects what is wrong with a form: `with gather: check(...)` for each field, `gather.settle()` at the end.
+
+    A block that was refused ends there; the next one is looked at nevertheless.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[BadField | PointInvalid | LimitExceeded] = []
+
+    def __enter__(self) -> "Gather":
+        return self
+
+    def __exit__(self, _: object, fault: BaseException | None, __: object) -> bool:
+        if isinstance(fault, FieldsRefused):
+            self.faults += fault.faults
+            return True
+        if isinstance(fault, BadField | PointInvalid | LimitExceeded):
+            self.faults.append(fault)
+            return True
+        return False
+
+    def settle(self) -> None:
+        """Raise what was found: the one fault itself, or FieldsRefused for several."""
+        if len(self.faults) == 1:
+            raise self.faults[0]
+        if self.faults:
+            raise FieldsRefused(self.faults)
 
 
 class PointRefused(PointInvalid):

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import msgspec
 
-from callout_orders import checks, order_parts, order_planning, sla
+from callout_orders import checks, order_parts, order_planning
+from callout_orders.sla import clock as sla
 from callout_orders.terms import Channel, OrderKind, OrderState, Priority
 from callout_store import timers
 from callout_store.errors import AlreadyExists, LimitExceeded, NotFound

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from callout_orders import checks
 from callout_orders.intake import SLA_CHANNEL, lock_counter, sla_key
-from callout_orders.sla import MilestoneName, due_at
+from callout_orders.sla.clock import MilestoneName, due_at
 from callout_orders.terms import FINAL, OrderState, Priority
 from callout_store import timers
 from callout_store.errors import AlreadyExists, NotFound, StaleRevision, WrongState

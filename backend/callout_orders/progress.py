@@ -13,7 +13,7 @@ from asyncpg import Record
 
 from callout_orders.intake import SLA_CHANNEL, sla_key
 from callout_orders.order_states import COMPLETED_VISIT, VisitFact, derive
-from callout_orders.sla import MilestoneName
+from callout_orders.sla.clock import MilestoneName
 from callout_orders.terms import OrderState
 from callout_store import timers
 from callout_store.journal import Entry, write

@@ -8,6 +8,7 @@ from piccolo.columns import (
     JSON,
     JSONB,
     UUID,
+    Array,
     BigInt,
     Boolean,
     Bytea,
@@ -112,6 +113,22 @@ class WorkOrder(Table, tablename="work_order"):
     crew_size = Integer(default=None)
     follows_order_id = UUID(null=True, default=None)
     follows_gap_minutes = Integer(default=None)
+    kind_version = Integer(default=None)
+    fields = JSONB(default=None)
+    serial = Text(null=True, default=None)
+    product = Text(null=True, default=None)
+    error_code = Text(null=True, default=None)
+    reporter_name = Text(null=True, default=None)
+    reporter_phone = Text(null=True, default=None)
+    reporter_email = Text(null=True, default=None)
+    locale = Text(default=None)
+    tags = Array(base_column=Text())
+    duplicate_of_id = UUID(null=True, default=None)
+    team_id = UUID(null=True, default=None)
+    handler_id = UUID(null=True, default=None)
+    created_by = UUID(null=True, default=None)
+    hold_reason = Text(null=True, default=None)
+    archived_at = Timestamptz(null=True, default=None)
 
 
 class ExternalReference(Table, tablename="external_reference"):

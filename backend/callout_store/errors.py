@@ -109,6 +109,12 @@ class BadField(Refusal):
     zh = "字段不符合要求:{why}。"
 
 
+class BadFields(Refusal):
+    code, status = "FIELDS_REFUSED", 422
+    en = "{count} fields are not acceptable: {why}."
+    zh = "{count} 个字段不符合要求:{why}。"
+
+
 class LimitExceeded(Refusal):
     code, status = "LIMIT_EXCEEDED", 422
     en = "{what} is limited to {limit}; {given} were given."

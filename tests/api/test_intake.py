@@ -7,7 +7,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from callout_orders import customers, intake, orders, reading, sla_watch
+from callout_orders import customers, intake, orders, reading
+from callout_orders.sla import watch as sla_watch
 from callout_store.clock import ManualClock
 from callout_store.errors import (
     AlreadyExists,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callout_orders.sla import (
+from callout_orders.sla.clock import (
     STANDARD,
     Facts,
     MilestoneName,

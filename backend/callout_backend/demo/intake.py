@@ -16,7 +16,7 @@ from callout_backend.demo.sf311 import SYSTEM, Request
 from callout_backend.demo.world import EMAIL_DOMAIN, Staff
 from callout_orders import customers, intake
 from callout_orders import progress as progress_of
-from callout_orders.sla import MilestoneName
+from callout_orders.sla.clock import MilestoneName
 from callout_people import users
 from callout_people.principals import Role
 from callout_store import timers

@@ -13,8 +13,8 @@ from callout_backend.settings import Settings
 from callout_dispatch.places import geocodes, legs, positions, speeds, territories
 from callout_dispatch.plans.run_writes import WATCH_CHANNEL
 from callout_dispatch.plans.runs import RUN_CHANNEL
-from callout_orders import sla_watch
 from callout_orders.intake import SLA_CHANNEL
+from callout_orders.sla import watch as sla_watch
 from callout_store import timers
 from callout_store.outbox import Claimed, Hopeless
 from callout_store.work import Database, Work

@@ -8,7 +8,7 @@ journaled once.
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from callout_orders.sla import Facts, MilestoneName, MilestoneState, milestones
+from callout_orders.sla.clock import Facts, MilestoneName, MilestoneState, milestones
 from callout_orders.terms import Priority
 from callout_store.journal import Entry, write
 from callout_store.work import Work

@@ -1,0 +1,1 @@
+"""Orders in tables: mapping, dry run, restartable import, safe export."""

@@ -1,0 +1,1 @@
+"""Articles and canned answers, versioned and searched; the self-service route of P2."""

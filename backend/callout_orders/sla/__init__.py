@@ -1,0 +1,1 @@
+"""The SLA clock: policies and calendars, milestones of orders, pauses, marks and alarms."""
