@@ -16,17 +16,32 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from callout_backend.doors import (
+    answers,
     attachments,
     auth,
+    cards,
     changes,
+    chat,
+    desk,
+    files,
     home,
+    hotline,
     intake,
+    mail,
+    notices,
     positions,
+    request_form,
     signoff,
+    sink,
+    survey,
     track,
     uploads,
     watermelon,
 )
+from callout_backend.doors.public import docs as public_docs
+from callout_backend.doors.public import imports as public_imports
+from callout_backend.doors.public import orders as public_orders
+from callout_backend.doors.public import tables as public_tables
 from callout_backend.jobs.wake import Waker
 from callout_backend.ops import health, logs, metrics
 from callout_backend.ops.compression import Compression
@@ -120,8 +135,23 @@ def create_app(
             home.icon,
             *auth.ROUTES,
             *signoff.ROUTES,
+            *survey.ROUTES,
             *track.ROUTES,
+            *desk.ROUTES,
+            *notices.ROUTES,
+            *sink.ROUTES,
+            *cards.ROUTES,
+            *answers.ROUTES,
             *intake.ROUTES,
+            *public_orders.ROUTES,
+            *public_imports.ROUTES,
+            *public_tables.ROUTES,
+            *public_docs.ROUTES,
+            *chat.ROUTES,
+            *mail.ROUTES,
+            *request_form.ROUTES,
+            *files.ROUTES,
+            *hotline.ROUTES,
             *positions.ROUTES,
             *changes.ROUTES,
             *uploads.ROUTES,

@@ -12,11 +12,13 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from callout_backend.conform.cli import conform
+from callout_backend.flow_cli import flow
 from callout_backend.settings import Settings, SettingsError
 
 app = App(name="callout", help="Field service: orders, dispatch, and engineers' phones that work offline.")
 
 app.command(conform)
+app.command(flow)
 
 Workers = Annotated[int | None, Parameter(help="Processes; default CALLOUT_WORKERS.")]
 
@@ -275,8 +277,10 @@ def user(slug: str, email: str, *, name: str, role: str, locale: str = "en") -> 
     from callout_backend import admin
     from callout_people.principals import Role
 
-    if role not in list(Role):
-        raise SettingsError("--role", role, ", ".join(Role))
+    # Other systems are made with their first key.
+    roles = [one.value for one in Role if one is not Role.INTEGRATION]
+    if role not in roles:
+        raise SettingsError("--role", role, ", ".join(roles))
     _end_tidily()
     password = admin.ask_password()
     user_id = admin.run(

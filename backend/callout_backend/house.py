@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,9 @@ def keep_house(settings: Settings, *, demo: Sequence[str] | None, serve_on: bool
                     console.print(note, style="yellow", soft_wrap=True)
                 urls = servers.urls
                 full = settings.with_urls(database=urls.database, owner=urls.owner, redis=urls.redis)
+                if demo is not None:
+                    # Invented people must not be written to: their numbers and addresses may be somebody's.
+                    full = replace(full, notices=settings.notices or "sink")
                 console.print(say("migrating"))
                 if full.owner_url is None:
                     raise EmbeddedError("There is no database to migrate.")

@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 import structlog
 from litestar import Request, Response
+from litestar.enums import ParamType
 from litestar.exceptions import (
     HTTPException,
     MethodNotAllowedException,
@@ -179,12 +180,21 @@ def _of_validation(exc: ValidationException) -> Refusal:
     if isinstance(extra, list) and extra and isinstance(extra[0], dict):
         key, why = extra[0].get("key"), str(extra[0].get("message", ""))
         if key != "data":
-            return BadField(path=key if key and "..." not in key else None, why=why[:WHY_CHARS_MAX])
+            named = None if not key or "..." in key else _as_sent(key, extra[0].get("source"))
+            return BadField(path=named, why=why[:WHY_CHARS_MAX])
         # The whole body is of the wrong kind (`null`, `1`, a list), or empty, or lacks a member.
         if why.startswith("Expected") or why == "'data'":
             return body_fault("it is empty" if why == "'data'" else why)
         return BadField(path=_with_name("", why), why=why[:WHY_CHARS_MAX])
     return BadField(why=exc.detail[:WHY_CHARS_MAX])
+
+
+def _as_sent(key: str, source: object) -> str:
+    """A parameter's name as callers write it; Litestar tells the one that it has in our code."""
+    first, *rest = key.split("_")
+    if source == ParamType.QUERY:
+        return first + "".join(word.capitalize() for word in rest)
+    return "-".join(word.capitalize() for word in (first, *rest)) if source == ParamType.HEADER else key
 
 
 def _of_database(exc: Exception) -> Refusal | None:

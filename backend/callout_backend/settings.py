@@ -60,6 +60,7 @@ class Settings:
     listeners_max: int = 5000
     listeners_user_max: int = 20
     webhook_private: bool = False
+    notices: str | None = None
     log_level: str = "info"
     log_format: str = "json"
     clock: str | None = None
@@ -120,7 +121,14 @@ class Settings:
             database_url=database if own else self.database_url,
             migrate_url=(owner or self.migrate_url) if own else self.migrate_url,
             redis_url=self.redis_url or redis,
+            # On one's own machine, what has no channel is shown on the sink's page instead of not being sent.
+            notices=self.notices or ("mixed" if own else None),
         )
+
+    @property
+    def notices_go(self) -> str:
+        """Where notices go: `send` to their channels, `mixed` also to the sink where there is none, `sink` only there."""
+        return self.notices or "send"
 
     def _check_geocoder(self) -> None:
         """Told at the start, in one sentence, and not by the first question that fails."""
@@ -305,6 +313,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CALLOUT_LISTEN_BEAT_SECONDS", "listen_beat_seconds", *_whole(1, 120)),
     Variable("CALLOUT_LISTENERS_MAX", "listeners_max", *_whole(1, 100_000)),
     Variable("CALLOUT_LISTENERS_USER_MAX", "listeners_user_max", *_whole(1, 10_000)),
+    Variable("CALLOUT_NOTICES", "notices", *_one_of("send", "mixed", "sink")),
     Variable("CALLOUT_WEBHOOK_PRIVATE", "webhook_private", _switch, "1 or 0"),
     Variable("CALLOUT_LOG_LEVEL", "log_level", *_one_of(*LOG_LEVELS)),
     Variable("CALLOUT_LOG_FORMAT", "log_format", *_one_of(*LOG_FORMATS)),

@@ -21,6 +21,9 @@ TEXTS: dict[str, dict[str, str]] = {
     "check": {"en": "Check", "zh": "检查项"},
     "found": {"en": "Found", "zh": "结果"},
     "all_well": {"en": "Nothing is wrong.", "zh": "一切正常。"},
+    "error": {"en": "error", "zh": "错误"},
+    "warning": {"en": "warning", "zh": "提醒"},
+    "flow_well": {"en": "nothing is wrong", "zh": "没有问题"},
     "some_wrong": {"en": "Something is wrong, see above.", "zh": "存在问题,见上表。"},
 }
 

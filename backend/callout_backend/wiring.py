@@ -16,13 +16,21 @@ import callout_orders.tables
 import callout_people.tables
 import callout_store.tables
 import callout_sync.tables
-from callout_backend.jobs import sweeps, webhooks
+from callout_backend.jobs import desk, sweeps, webhooks
 from callout_backend.settings import Settings, SettingsError
-from callout_dispatch import red_watch
+from callout_dispatch import on_order, red_watch, second_visit
 from callout_dispatch.arrivals import etas
 from callout_dispatch.places import geocodes, speeds, territories
 from callout_dispatch.places.providers import GeocoderChoice, Providers, register
 from callout_geo.geocoding import BadGeocoder, GeocoderSettings
+from callout_orders.desk import following, people
+from callout_orders.flow import reading as flow_reading
+from callout_orders.flow import run as flow_run
+from callout_orders.knowledge import offers
+from callout_orders.notices import channels as notice_channels
+from callout_orders.notices import fan as notice_fan
+from callout_orders.precheck import links
+from callout_orders.sla import states as sla_states
 from callout_store.clock import Clock
 from callout_store.work import Database
 from callout_sync import scope
@@ -111,18 +119,42 @@ def _geocoder(settings: Settings) -> GeocoderChoice | None:
     return GeocoderChoice(settings=chosen, every_s=every_s)
 
 
+def _why_not(url: str, medium: str) -> str | None:
+    """Apprise is loaded by whoever sends, and here only when somebody saves a channel that needs it."""
+    from callout_backend.notify.by_apprise import why_not
+
+    return why_not(url, medium)
+
+
 def add_hooks(db: Database) -> None:
     """What upper floors do inside every transaction: feed rows, messages for webhooks, ways and places. Twice is once."""
+    people.know_engineers(on_order.engineer_users)
+    people.know_owners(flow_reading.owners_by_order_ids)
+    notice_channels.know_carriers(_why_not)
     if scope.refresh not in db.hooks:
         db.hooks.append(scope.refresh)
-    # The red lane's first: what it writes into the journal is for the others to see.
+    # Duplicates that end or go on with their first order, then the red lane: what they write is for the others to see.
     for hook in (
+        links.follow,
         red_watch.watch,
+        # Parts that are missing are asked for before flows look whether any are.
+        second_visit.hear_missing,
+        flow_run.follow,
+        second_visit.hear_wanted,
+        # A flow may have closed an order.
+        links.follow_again,
         webhooks.owe,
+        offers.offer_later,
         sweeps.arm_for_organisation,
+        sla_states.watch,
+        # When the clocks are set.
+        following.follow,
         etas.look_again,
         speeds.observe_told,
         territories.place_told,
+        desk.tell,
+        # Last: what the others wrote into the journal is for people to hear of.
+        notice_fan.owe,
     ):
         if hook not in db.journal_hooks:
             db.journal_hooks.append(hook)

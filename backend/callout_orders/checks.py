@@ -6,7 +6,7 @@ database into a refusal that names the field.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -63,6 +63,80 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
     "follows_long": ("more than {limit} orders would follow one another", "前后相接的工单超过 {limit} 个"),
     "follows_canceled": ("that order was called off; nothing can follow it", "该工单已取消,不能作为前置"),
     "gap_alone": ("a gap needs an order to follow", "填写间隔时须同时填写前置工单"),
+    "expression_syntax": ("it is not an expression in CEL: {fault}", "不是有效的 CEL 表达式:{fault}"),
+    "expression_quotes": ("texts stand in plain '…' or \"…\", on one line", "文本须写在同一行的 '…' 或 \"…\" 中"),
+    "expression_long": ("an expression has at most {limit} characters, this one {given}",
+                        "表达式最多 {limit} 个字符,当前为 {given}"),
+    "expression_name": ("it names {given}, which is not there; there are: {known}", "引用了不存在的 {given};可用:{known}"),
+    "expression_function": ("{given} is not read here; there are: {known}", "不支持 {given};可用:{known}"),
+    "expression_nested": ("{given} cannot stand within a loop, for it could take very long",
+                          "循环内不能使用 {given},否则可能耗时过长"),
+    "expression_loops": ("it has {given} loops; the limit is {limit}", "包含 {given} 个循环,上限为 {limit}"),
+    "expression_list": ("{given} has more than {limit} entries, which no expression looks at",
+                        "{given} 超过 {limit} 项,表达式无法处理"),
+    "expression_value": ("{given} is longer than {limit} characters, which no expression looks at",
+                         "{given} 超过 {limit} 个字符,表达式无法处理"),
+    "expression_result": ("it says neither yes nor no but gives a value of type {given}", "结果不是真或假,而是 {given} 类型"),
+    "expression_failed": ("it cannot be evaluated: {fault}", "无法求值:{fault}"),
+    "kind_toml": ("it is not TOML: {fault}", "不是有效的 TOML:{fault}"),
+    "kind_shape": ("it is not as a kind of order is written: {fault}", "不符合工单类型的格式:{fault}"),
+    "kind_unknown": ("there is no active kind of order with this code; there are: {options}",
+                     "没有此代码的有效工单类型;可用:{options}"),
+    "kind_field": ("this kind of order has no such field; there are: {options}", "该工单类型没有此字段;可用:{options}"),
+    "number": ("it is not a number", "不是数字"),
+    "whole_number": ("it is not a whole number", "不是整数"),
+    "decimals": ("it has more than two decimals", "小数位数超过两位"),
+    "boolean": ("it is neither true nor false", "必须为 true 或 false"),
+    "date": ("it is not a day, written 2026-01-15", "不是有效日期,应写作 2026-01-15"),
+    "datetime": ("it is not a moment with a time zone, written 2026-01-15T09:00:00+08:00",
+                 "不是带时区的时刻,应写作 2026-01-15T09:00:00+08:00"),
+    "pattern": ("it does not fit the pattern {pattern}", "不符合格式 {pattern}"),
+    "choices": ("it is not a list of options", "不是选项列表"),
+    "garbled": ("it holds a character that was lost when the file was saved; type it anew",
+                "包含保存文件时丢失的字符,请重新输入"),
+    "cell_date": ("{given} is no time that is known here; write 2026-01-15 09:00, or give the column its formats",
+                  "无法识别时间 {given};请写作 2026-01-15 09:00,或为该列设置时间格式"),
+    "config_shape": ("it is not as a mapping is written: {fault}", "不符合映射的格式:{fault}"),
+    "date_format": ("{given} is no format of a time, such as %d/%m/%Y %H:%M",
+                    "{given} 不是时间格式,例如 %d/%m/%Y %H:%M"),
+    "hand_on_to": ("say to whom: a user, a team, or both", "请指定转派对象:人员、小组或两者"),
+    "not_in_team": ("this person is not an active member of that team, or of any", "此人不是该小组(或任何小组)的在职成员"),
+    "move_until": ("it must lie ahead, by {hours} hours at most", "必须在将来,且不超过 {hours} 小时"),
+    "time_zone": ("it is not a time zone, written Asia/Shanghai", "不是有效的时区,应写作 Asia/Shanghai"),
+    "not_staff": ("there is no active user of the house with this id", "没有此编号的在职内部人员"),
+    "cursor": ("it is not a cursor of this list", "不是此列表的游标"),
+    "duty_day": ("give a weekday (0 is Monday) or a date, not both", "请填写星期(0 为星期一)或日期,二者只能填一个"),
+    "duty_nobody": ("only a date may say that nobody is on duty", "只有指定日期才可设为无人值班"),
+    "quiet": ("quiet hours are written 22:00-07:00; leave it empty for none", "免打扰时段应写作 22:00-07:00,留空表示不设"),
+    "order_url": ("it is no address of a page, with {{number}} or {{id}} where the order's is to stand",
+                  "不是有效的页面地址,可用 {{number}} 或 {{id}} 表示工单编号或标识"),
+    "url": ("it is no address that begins with https:// (or http://) and names a host", "不是以 https://(或 http://)开头的有效地址"),
+    "carrier": ("{fault}", "无法用于该渠道:{fault}"),
+    "template_syntax": ("line {line}: it is no template: {detail}", "第 {line} 行:模板语法错误:{detail}"),
+    "template_unknown": ("line {line}: there is no placeholder {detail}; there are: {known}",
+                         "第 {line} 行:没有占位符 {detail};可用:{known}"),
+    "template_not_allowed": ("line {line}: {detail} is not read in a template; write texts, placeholders, if, and a loop over items",
+                             "第 {line} 行:模板不支持 {detail};只能使用文本、占位符、if 以及对 items 的循环"),
+    "template_filter": ("line {line}: there is no filter {detail}; there are: {known}", "第 {line} 行:没有过滤器 {detail};可用:{known}"),
+    "template_loop": ("line {line}: a loop is {{% for item in items %}}, and none stands in another",
+                      "第 {line} 行:循环只能写作 {{% for item in items %}},且不能嵌套"),
+    "template_too_long": ("line {line}: it is over the limit of {detail}", "第 {line} 行:超过上限 {detail}"),
+    "template_too_long_filled": ("filled in it is longer than {detail} characters", "填充后超过 {detail} 个字符"),
+    "template_too_deep": ("it is nested too deeply", "嵌套层数过多"),
+    "channel_code": ("a code is a small letter, then up to 38 of a-z, 0-9, hyphen and underscore",
+                     "代码须以小写字母开头,后接至多 38 个小写字母、数字、连字符或下划线"),
+    "channel_kept": ("it cannot be changed any more; make another channel", "不能修改,请另建渠道"),
+    "channel_key": ("an EncodingAESKey is 43 letters and digits, as the service shows it",
+                    "EncodingAESKey 为服务商后台显示的 43 位字母和数字"),
+    "channel_url": ("it is no address that begins with https:// and names a host, without user or query",
+                    "不是以 https:// 开头的有效地址,不能包含用户名或查询参数"),
+    "channel_list": ("it is no list of at most {limit} texts", "不是至多 {limit} 项的文本列表"),
+    "channel_needs": ("the channel cannot be switched on without it", "启用渠道前必须填写"),
+    "channel_either": ("the channel cannot be switched on without one of {options}", "启用渠道前须填写其中之一:{options}"),
+    "file_large": ("the file is larger than {limit} MB", "文件超过 {limit} MB"),
+    "file_empty": ("the file is empty", "文件为空"),
+    "file_type": ("the file is no JPEG, PNG, WebP or HEIC picture, MP4 film or PDF, or is damaged ({given})",
+                  "文件不是 JPEG、PNG、WebP、HEIC 图片,MP4 视频或 PDF,或已损坏({given})"),
     "half_point": ("latitude and longitude are given together or not at all", "纬度和经度必须同时提供"),
 }  # fmt: skip
 
@@ -76,6 +150,11 @@ _POINT_REASONS: Final[dict[str, tuple[str, str]]] = {
     ),
     "null_island": ("0/0 means that a position was lost", "0/0 表示位置丢失"),
 }
+
+
+def add_reasons(reasons: Mapping[str, tuple[str, str]]) -> None:
+    """Make reasons of a room known: by name, in English and Chinese, with `{details}`. A room calls it when it is imported."""
+    _REASONS.update(reasons)
 
 
 class FieldRefused(BadField):
@@ -100,12 +179,12 @@ class FieldsRefused(BadFields):
 
     def __init__(self, faults: Sequence[BadField | PointInvalid | LimitExceeded]) -> None:
         self.faults = tuple(faults)
-        why = "; ".join(f"{fault.path}: {_why(fault, 'en')}" for fault in self.faults)
+        why = "; ".join(f"{fault.path}: {why_of(fault, 'en')}" for fault in self.faults)
         super().__init__(path=self.faults[0].path, count=len(self.faults), why=why)
 
     def message(self, locale: str = "en") -> str:
         """All reasons, in `en` or `zh`."""
-        why = ";".join(f"{fault.path}:{_why(fault, locale)}" for fault in self.faults)
+        why = ";".join(f"{fault.path}:{why_of(fault, locale)}" for fault in self.faults)
         return (
             self.zh.format(count=len(self.faults), why=why)
             if locale.startswith("zh")
@@ -120,15 +199,16 @@ class FieldsRefused(BadFields):
                     "path": fault.path,
                     "code": fault.code,
                     "reason": str(fault.details.get("reason", fault.code)).lower(),
-                    "en": _why(fault, "en"),
-                    "zh": _why(fault, "zh"),
+                    "en": why_of(fault, "en"),
+                    "zh": why_of(fault, "zh"),
                 }
                 for fault in self.faults
             ]
         }
 
 
-def _why(fault: Refusal, locale: str) -> str:
+def why_of(fault: Refusal, locale: str) -> str:
+    """The reason of a refusal alone, where it has one, else its sentence, in `en` or `zh`."""
     return fault.why(locale) if isinstance(fault, FieldRefused) else fault.message(locale)
 
 

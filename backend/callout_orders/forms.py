@@ -15,8 +15,8 @@ import msgspec
 
 from callout_contracts.limits import FORM_BYTES_MAX
 from callout_orders import checks, form_schema
+from callout_orders.kinds import versions
 from callout_orders.rows import Page, by_ids, page_of, page_size
-from callout_orders.terms import OrderKind
 from callout_store.errors import NotFound
 from callout_store.ids import new_id
 from callout_store.journal import Entry, write
@@ -25,7 +25,6 @@ from callout_store.work import Work
 CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CACHE_MAX: Final = 256
 """Compiled schemas that a process keeps; the one asked for longest ago leaves first."""
-_KINDS: Final = frozenset(kind.value for kind in OrderKind)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -62,7 +61,7 @@ async def save_form(work: Work, form: NewForm) -> UUID:
     if not CODE.fullmatch(form.code):
         raise checks.FieldRefused("code", "form_code")
     title_en, title_zh = checks.text("titleEn", form.title_en), checks.text("titleZh", form.title_zh)
-    kind = None if form.kind is None else checks.one_of("kind", form.kind, _KINDS)
+    kind = None if form.kind is None else checks.one_of("kind", form.kind, await versions.codes(work))
     form_schema.compiled(form.schema)
     text = _encode(form.schema).decode()
     if "\\u0000" in text:
@@ -153,7 +152,7 @@ async def forms_page(
     if code is not None:
         where("code = {}", checks.text("code", code, chars_max=40))
     if kind is not None:
-        where("kind = {}", checks.one_of("kind", kind, _KINDS))
+        where("kind = {}", checks.one_of("kind", kind, await versions.codes(work)))
     return await page_of(work, FormView, "form", conditions, values, after, size)
 
 

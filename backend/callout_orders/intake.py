@@ -5,27 +5,31 @@ The row of `order_counter` is the organisation's one queue for new orders: it is
 are read, so that the second of two simultaneous senders waits, then sees the first one's order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from callout_orders import checks, order_parts, order_planning
-from callout_orders.sla import clock as sla
-from callout_orders.terms import Channel, OrderKind, OrderState, Priority
-from callout_store import timers
+from callout_orders import checks, intake_rows, order_parts, order_planning
+from callout_orders.checks import Gather
+from callout_orders.intake_rows import SLA_CHANNEL, sla_key
+from callout_orders.kinds import versions
+from callout_orders.terms import Channel, Priority
 from callout_store.errors import AlreadyExists, LimitExceeded, NotFound
 from callout_store.ids import new_id
-from callout_store.journal import Entry, write_many
 from callout_store.work import Work
 
+__all__ = ["SLA_CHANNEL", "NewOrder", "OrderRef", "create_order", "create_orders", "lock_counter", "sla_key"]
+
 REFERENCES_MAX = 20
-SLA_CHANNEL = "sla.check"
+TAGS_MAX = 40
+TAG_CHARS_MAX = 60
 
 _PRIORITIES = frozenset(p.value for p in Priority)
-_KINDS = frozenset(k.value for k in OrderKind)
 _CHANNELS = frozenset(c.value for c in Channel)
+LOCALES = frozenset({"en", "zh"})
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +40,9 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     reference) pairs of other systems (D1). `created_at` is for imports only: the SLA clock starts there;
     `reported_at` is when the customer says it happened. `requested_from` and `requested_until`: when the work may
     start, both or neither. `crew_size` engineers work at the same time (1..10). It starts `follows_gap_minutes` or more
-    after the end of `follows_order_id`.
+    after the end of `follows_order_id`. `kind_version` None: the active one. `fields` are values of the kind's own fields,
+    as `kinds.fields.checked` returns them. `serial`, `product`, `error_code` and the `reporter_*` stand as they were
+    reported, whether or not an asset or a contact is behind them. An order with a `duplicate_of_id` gets no clock.
     """
 
     customer_id: UUID
@@ -58,6 +64,17 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     crew_size: int = 1
     follows_order_id: UUID | None = None
     follows_gap_minutes: int = 0
+    kind_version: int | None = None
+    fields: Mapping[str, Any] = {}
+    serial: str | None = None
+    product: str | None = None
+    error_code: str | None = None
+    reporter_name: str | None = None
+    reporter_phone: str | None = None
+    reporter_email: str | None = None
+    locale: str = "en"
+    tags: tuple[str, ...] = ()
+    duplicate_of_id: UUID | None = None
 
 
 class OrderRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +102,7 @@ async def create_orders(work: Work, orders: Sequence[NewOrder]) -> list[OrderRef
 
 
 async def _create(work: Work, given: Sequence[NewOrder], paths: list[str]) -> list[OrderRef]:
-    orders = [_checked(order, path, work.now) for order, path in zip(given, paths, strict=True)]
+    orders = [checked(order, path, work.now) for order, path in zip(given, paths, strict=True)]
     if not orders:
         return []
     pairs = sorted({pair for order in orders for pair in order.references})
@@ -111,6 +128,8 @@ async def _create(work: Work, given: Sequence[NewOrder], paths: list[str]) -> li
         fresh.append((ref, order))
         fresh_paths.append(path)
     if fresh:
+        versioned = await _with_versions(work, [order for _, order in fresh], fresh_paths)
+        fresh = [(ref, order) for (ref, _), order in zip(fresh, versioned, strict=True)]
         await _check_links(work, [order for _, order in fresh], fresh_paths)
         await order_planning.check_predecessors(
             work, [order.follows_order_id for _, order in fresh], fresh_paths
@@ -119,46 +138,100 @@ async def _create(work: Work, given: Sequence[NewOrder], paths: list[str]) -> li
             work, [order.parts for _, order in fresh], [f"{path}parts" for path in fresh_paths]
         )
         await work.execute("update order_counter set next_number = $1", number + len(fresh))
-        await _insert(work, fresh, [{codes[id_]: n for id_, n in wanted.items()} for wanted in needs])
+        await intake_rows.insert(
+            work,
+            [
+                intake_rows.Fresh(
+                    id=ref.id,
+                    number=ref.number,
+                    order=order,
+                    parts={codes[id_]: n for id_, n in wanted.items()},
+                )
+                for (ref, order), wanted in zip(fresh, needs, strict=True)
+            ],
+        )
         await order_parts.insert(
             work, {ref.id: wanted for (ref, _), wanted in zip(fresh, needs, strict=True)}
         )
     return answers
 
 
-def _checked(order: NewOrder, path: str, now: datetime) -> NewOrder:
-    """The order with trimmed texts; raises the refusal of the first field that is not acceptable."""
-    if len(order.references) > REFERENCES_MAX:
-        raise LimitExceeded(
-            what="references", limit=REFERENCES_MAX, given=len(order.references), path=f"{path}references"
+def checked(order: NewOrder, path: str, now: datetime) -> NewOrder:
+    """The order with trimmed texts; everything that is not acceptable about its values is said at once."""
+    gather = Gather()
+    tidy: dict[str, Any] = {}
+
+    def take(name: str, field: str, check: Callable[..., Any], *more: Any, **limits: Any) -> None:
+        with gather:
+            tidy[name] = check(f"{path}{field}", *more, **limits)
+
+    with gather:
+        tidy["requested_from"], tidy["requested_until"] = order_planning.checked_window(
+            path, order.requested_from, order.requested_until, now=now
         )
-    requested_from, requested_until = order_planning.checked_window(
-        path, order.requested_from, order.requested_until, now=now
-    )
-    return msgspec.structs.replace(
-        order,
-        requested_from=requested_from,
-        requested_until=requested_until,
-        crew_size=order_planning.checked_crew(path, order.crew_size),
-        follows_gap_minutes=order_planning.checked_gap(
+    with gather:
+        tidy["crew_size"] = order_planning.checked_crew(path, order.crew_size)
+    with gather:
+        tidy["follows_gap_minutes"] = order_planning.checked_gap(
             path, order.follows_gap_minutes, order.follows_order_id
-        ),
-        priority=checks.one_of(f"{path}priority", order.priority, _PRIORITIES),
-        kind=checks.one_of(f"{path}kind", order.kind, _KINDS),
-        channel=checks.one_of(f"{path}channel", order.channel, _CHANNELS),
-        description=checks.text(f"{path}description", order.description, chars_max=checks.TEXT_CHARS_MAX),
-        skills=checks.skills(f"{path}skills", order.skills),
-        duration_minutes=checks.whole(f"{path}durationMinutes", order.duration_minutes, low=5, high=1440),
-        references=tuple(
-            (
-                checks.text(f"{path}references.{i}.system", system, chars_max=40),
-                checks.text(f"{path}references.{i}.reference", reference, chars_max=120),
-            )
-            for i, (system, reference) in enumerate(order.references)
-        ),
-        reported_at=order.reported_at and checks.instant(f"{path}reportedAt", order.reported_at, now=now),
-        created_at=order.created_at and checks.instant(f"{path}createdAt", order.created_at, now=now),
+        )
+    take("priority", "priority", checks.one_of, order.priority, _PRIORITIES)
+    take("kind", "kind", checks.text, order.kind, chars_max=40)
+    take("channel", "channel", checks.one_of, order.channel, _CHANNELS)
+    take("description", "description", checks.text, order.description, chars_max=checks.TEXT_CHARS_MAX)
+    take("skills", "skills", checks.skills, order.skills)
+    take("duration_minutes", "durationMinutes", checks.whole, order.duration_minutes, low=5, high=1440)
+    take("serial", "serial", checks.optional_text, order.serial, chars_max=80)
+    take("product", "product", checks.optional_text, order.product)
+    take("error_code", "errorCode", checks.optional_text, order.error_code, chars_max=40)
+    take("reporter_name", "contactName", checks.optional_text, order.reporter_name)
+    take("reporter_phone", "contactPhone", checks.optional_text, order.reporter_phone, chars_max=40)
+    take("reporter_email", "contactEmail", checks.email, order.reporter_email)
+    take("locale", "locale", checks.one_of, order.locale, LOCALES)
+    take("tags", "tags", checked_tags, order.tags)
+    take("references", "references", _checked_references, order.references)
+    if order.reported_at is not None:
+        take("reported_at", "reportedAt", checks.instant, order.reported_at, now=now)
+    if order.created_at is not None:
+        take("created_at", "createdAt", checks.instant, order.created_at, now=now)
+    gather.settle()
+    return msgspec.structs.replace(order, **tidy)
+
+
+def _checked_references(path: str, given: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    if len(given) > REFERENCES_MAX:
+        raise LimitExceeded(what="references", limit=REFERENCES_MAX, given=len(given), path=path)
+    return tuple(
+        (
+            checks.text(f"{path}.{i}.system", system, chars_max=40),
+            checks.text(f"{path}.{i}.reference", reference, chars_max=120),
+        )
+        for i, (system, reference) in enumerate(given)
     )
+
+
+async def _with_versions(work: Work, orders: list[NewOrder], paths: list[str]) -> list[NewOrder]:
+    """The orders with the active version of their kinds, where none was said."""
+    if all(order.kind_version is not None for order in orders):
+        return orders
+    active = await versions.active(work)
+    for order, path in zip(orders, paths, strict=True):
+        if order.kind_version is None and order.kind not in active:
+            raise checks.FieldRefused(f"{path}kind", "kind_unknown", options=", ".join(sorted(active)))
+    return [
+        order
+        if order.kind_version is not None
+        else msgspec.structs.replace(order, kind_version=active[order.kind].version)
+        for order in orders
+    ]
+
+
+def checked_tags(path: str, given: Sequence[str]) -> tuple[str, ...]:
+    """Tags without blanks around them, each once, in their order."""
+    if len(given) > TAGS_MAX:
+        raise LimitExceeded(what="tags", limit=TAGS_MAX, given=len(given), path=path)
+    texts = (checks.text(f"{path}.{i}", tag, chars_max=TAG_CHARS_MAX) for i, tag in enumerate(given))
+    return tuple(dict.fromkeys(texts))
 
 
 async def _by_references(work: Work, pairs: list[tuple[str, str]]) -> dict[tuple[str, str], OrderRef]:
@@ -215,99 +288,6 @@ async def _check_links(work: Work, orders: list[NewOrder], paths: list[str]) -> 
         raise NotFound(entity=entity, path=f"{paths[bad['n'] - 1]}{entity}Id")
 
 
-async def _insert(work: Work, fresh: list[tuple[OrderRef, NewOrder]], parts: list[dict[str, int]]) -> None:
-    """`parts` are each order's quantities by code, for the journal."""
-    started = [order.created_at or work.now for _, order in fresh]
-    dues = [
-        [
-            sla.due_at(created_at=start, priority=Priority(order.priority), name=name)
-            for name in sla.MilestoneName
-        ]
-        for start, (_, order) in zip(started, fresh, strict=True)
-    ]
-    await work.execute(
-        """
-        insert into work_order (id, number, customer_id, site_id, contact_id, asset_id, priority, kind,
-            description, channel, state, skills, duration_minutes, created_at, reported_at, sla_policy,
-            respond_due_at, arrive_due_at, resolve_due_at, requested_from, requested_until, crew_size,
-            follows_order_id, follows_gap_minutes)
-        select i, n, c, s, p, a, pr, k, d, ch, $17, sk::jsonb, m, cr, re, $18, d1, d2, d3, rf, ru, cs, fo, fg
-        from unnest($1::uuid[], $2::text[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[],
-            $8::text[], $9::text[], $10::text[], $11::text[], $12::int[], $13::timestamptz[], $14::timestamptz[],
-            $15::timestamptz[], $16::timestamptz[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[],
-            $22::int[], $23::uuid[], $24::int[])
-            as t(i, n, c, s, p, a, pr, k, d, ch, sk, m, cr, re, d1, d2, d3, rf, ru, cs, fo, fg)
-        """,
-        [ref.id for ref, _ in fresh],
-        [ref.number for ref, _ in fresh],
-        [o.customer_id for _, o in fresh],
-        [o.site_id for _, o in fresh],
-        [o.contact_id for _, o in fresh],
-        [o.asset_id for _, o in fresh],
-        [o.priority for _, o in fresh],
-        [o.kind for _, o in fresh],
-        [o.description for _, o in fresh],
-        [o.channel for _, o in fresh],
-        [msgspec.json.encode(o.skills).decode() for _, o in fresh],
-        [o.duration_minutes for _, o in fresh],
-        started,
-        [o.reported_at for _, o in fresh],
-        [due[0] for due in dues],
-        [due[1] for due in dues],
-        OrderState.NEW.value,
-        sla.STANDARD.version,
-        [due[2] for due in dues],
-        [o.requested_from for _, o in fresh],
-        [o.requested_until for _, o in fresh],
-        [o.crew_size for _, o in fresh],
-        [o.follows_order_id for _, o in fresh],
-        [o.follows_gap_minutes for _, o in fresh],
-    )
-    references = [(ref.id, *pair) for ref, order in fresh for pair in dict.fromkeys(order.references)]
-    if references:
-        await work.execute(
-            """
-            insert into external_reference (id, order_id, system, reference)
-            select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[])
-            """,
-            [new_id() for _ in references],
-            [order_id for order_id, _, _ in references],
-            [system for _, system, _ in references],
-            [reference for _, _, reference in references],
-        )
-    await timers.arm_many(
-        work,
-        [
-            (sla_key(ref.id, name), due, SLA_CHANNEL, {"orderId": str(ref.id), "milestone": name.value})
-            for (ref, _), of_order in zip(fresh, dues, strict=True)
-            for name, due in zip(sla.MilestoneName, of_order, strict=True)
-        ],
-    )
-    await write_many(
-        work,
-        [
-            Entry(
-                kind="work_order.created",
-                entity="work_order",
-                entity_id=ref.id,
-                order_id=ref.id,
-                data={
-                    "number": ref.number,
-                    "priority": order.priority,
-                    "kind": order.kind,
-                    "channel": order.channel,
-                    "customerId": order.customer_id,
-                    "siteId": order.site_id,
-                    "references": [list(pair) for pair in order.references],
-                    **({"parts": wanted} if wanted else {}),
-                },
-            )
-            for (ref, order), wanted in zip(fresh, parts, strict=True)
-        ],
-    )
-    work.touch("work_order", *(ref.id for ref, _ in fresh))
-
-
 async def lock_counter(work: Work) -> int:
     """The organisation's next order number, held until this transaction ends: whoever adds a reference waits here."""
     number: int = await work.fetchval(
@@ -318,8 +298,3 @@ async def lock_counter(work: Work) -> int:
         """
     )
     return number
-
-
-def sla_key(order_id: UUID, milestone: sla.MilestoneName) -> str:
-    """The key of a milestone's timer."""
-    return f"sla:{order_id}:{milestone.value}"

@@ -4,13 +4,14 @@ An order's state otherwise follows its visits (`progress`). Visits of an order t
 off by the floor that owns them.
 """
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from callout_orders import checks
-from callout_orders.intake import SLA_CHANNEL, lock_counter, sla_key
-from callout_orders.sla.clock import MilestoneName, due_at
+from callout_orders.flow.gate import check_close
+from callout_orders.intake import lock_counter
+from callout_orders.sla import milestones
+from callout_orders.sla.clock import MilestoneName
 from callout_orders.terms import FINAL, OrderState, Priority
 from callout_store import timers
 from callout_store.errors import AlreadyExists, NotFound, StaleRevision, WrongState
@@ -33,18 +34,22 @@ async def cancel_order(work: Work, order_id: UUID, reason: str, revision: int | 
         OrderState.CANCELED.value,
         work.now,
     )
-    await timers.cancel(work, *(sla_key(order_id, name) for name in MilestoneName))
+    await timers.cancel(work, *(milestones.key_of(order_id, name) for name in MilestoneName))
     await _note(work, order_id, "work_order.canceled", {"from": row["state"], "reason": why})
     return int(row["revision"]) + 1
 
 
 async def close_order(work: Work, order_id: UUID, revision: int | None = None) -> int:
-    """Close a completed order after its sign-off; returns its revision. Closing twice changes nothing."""
+    """Close a completed order after its sign-off; returns its revision. Closing twice changes nothing.
+
+    Refused as FlowNotThere, with what is missing, before its flow has come that far.
+    """
     row = await _locked(work, order_id, revision)
     if row["state"] == OrderState.CLOSED:
         return int(row["revision"])
     if row["state"] != OrderState.COMPLETED:
         raise WrongState(entity="work order", state=row["state"], needed=OrderState.COMPLETED.value)
+    await check_close(work, order_id)
     await work.execute(
         "update work_order set state = $2, closed_at = $3, revision = revision + 1 where id = $1",
         order_id,
@@ -58,10 +63,8 @@ async def close_order(work: Work, order_id: UUID, revision: int | None = None) -
 async def change_priority(
     work: Work, order_id: UUID, priority: str, reason: str = "", revision: int | None = None
 ) -> int:
-    """Change the priority and with it what is due when, counted from creation; returns the order's revision.
-
-    Timers of milestones that are not met yet are moved; one that is overdue by the new promise fires at once.
-    """
+    """Change the priority and with it what is due when, counted from creation with all pauses; returns the order's
+    revision. What is overdue by the new promise is told at once."""
     wanted = Priority(checks.one_of("priority", priority, frozenset(p.value for p in Priority)))
     why = checks.text("reason", reason, chars_max=1000, blank=True)
     row = await _locked(work, order_id, revision)
@@ -69,31 +72,10 @@ async def change_priority(
         raise WrongState(entity="work order", state=row["state"], needed="an order that is not final")
     if row["priority"] == wanted:
         return int(row["revision"])
-    dues = {name: due_at(created_at=row["created_at"], priority=wanted, name=name) for name in MilestoneName}
     await work.execute(
-        """
-        update work_order set priority = $2, respond_due_at = $3, arrive_due_at = $4, resolve_due_at = $5,
-            revision = revision + 1
-        where id = $1
-        """,
-        order_id,
-        wanted.value,
-        *dues.values(),
+        "update work_order set priority = $2, revision = revision + 1 where id = $1", order_id, wanted.value
     )
-    met: dict[MilestoneName, datetime | None] = {
-        MilestoneName.FIRST_RESPONSE: row["responded_at"],
-        MilestoneName.ARRIVAL: row["arrived_at"],
-        MilestoneName.RESOLUTION: row["resolved_at"],
-    }
-    for name, due in dues.items():
-        if met[name] is None:
-            await timers.arm(
-                work,
-                key=sla_key(order_id, name),
-                due_at=due,
-                channel=SLA_CHANNEL,
-                payload={"orderId": str(order_id), "milestone": name.value},
-            )
+    await milestones.recompute(work, [order_id], "priority", bump=0)
     await _note(
         work,
         order_id,
@@ -136,8 +118,7 @@ async def link_reference(work: Work, order_id: UUID, system: str, reference: str
 async def _locked(work: Work, order_id: UUID, revision: int | None) -> Any:
     row = await work.fetchrow(
         """
-        select state, priority, created_at, responded_at, arrived_at, resolved_at, revision
-        from work_order where id = $1 for no key update
+        select state, priority, revision from work_order where id = $1 for no key update
         """,
         order_id,
     )

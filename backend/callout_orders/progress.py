@@ -11,8 +11,8 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from callout_orders.intake import SLA_CHANNEL, sla_key
-from callout_orders.order_states import COMPLETED_VISIT, VisitFact, derive
+from callout_orders.order_states import COMPLETED_VISIT, FAILED_VISIT, VisitFact, derive
+from callout_orders.sla import milestones
 from callout_orders.sla.clock import MilestoneName
 from callout_orders.terms import OrderState
 from callout_store import timers
@@ -51,7 +51,8 @@ async def hold(work: Work, order_ids: Collection[UUID]) -> list[Record]:
     """
     return await work.fetch(
         """
-        select id, state, responded_at, arrived_at, resolved_at, resolve_due_at, canceled_at, closed_at
+        select id, state, responded_at, arrived_at, resolved_at, canceled_at, closed_at, reopened_at,
+               respond_due_at, arrive_due_at, resolve_due_at
         from work_order where org_id = callout_org() and id = any($1::uuid[]) order by id for no key update
         """,
         sorted(order_ids),
@@ -74,9 +75,10 @@ async def apply_visit_facts(
     rows = [row for row in held if row["id"] in by_order] if held is not None else await hold(work, by_order)
     changes: list[_Change] = []
     met: list[str] = []
+    reached: set[UUID] = set()
     reopened: list[tuple[UUID, datetime]] = []
     for row in rows:
-        fact = by_order[row["id"]]
+        fact = _since(by_order[row["id"]], row["reopened_at"])
         state = derive(
             (VisitFact(f"{n:06d}", state, ended) for n, (state, ended) in enumerate(fact.visits)),
             canceled=row["canceled_at"] is not None,
@@ -98,24 +100,23 @@ async def apply_visit_facts(
         if change.before == state and all(old == new for old, new in moved.values()):
             continue
         changes.append(change)
-        met += [
-            sla_key(row["id"], name) for name, (old, new) in moved.items() if old is None and new is not None
-        ]
+        for name, (old, new) in moved.items():
+            if old is None and new is not None:
+                reached.add(row["id"])
+                # The timer of a late one is left to tell that it was.
+                if new <= row[milestones.DUES[name]]:
+                    met.append(milestones.key_of(row["id"], name))
         if row["resolved_at"] is not None and change.resolved_at is None:
-            reopened.append((row["id"], row["resolve_due_at"]))
+            reopened.append((row["id"], row["resolved_at"]))
     if not changes:
         return []
     await _store(work, changes)
     if met:
         await timers.cancel(work, *met)
-    for order_id, due in reopened:
-        await timers.arm(
-            work,
-            key=sla_key(order_id, MilestoneName.RESOLUTION),
-            due_at=due,
-            channel=SLA_CHANNEL,
-            payload={"orderId": str(order_id), "milestone": MilestoneName.RESOLUTION.value},
-        )
+    if reached:
+        milestones.settle_later(work, reached)
+    if reopened:
+        await milestones.reopened(work, reopened, bump=0)
     return [change.order_id for change in changes]
 
 
@@ -150,6 +151,25 @@ async def _store(work: Work, changes: list[_Change]) -> None:
         ),
     )
     work.touch("work_order", *(c.order_id for c in changes))
+
+
+def _since(fact: VisitFacts, reopened_at: datetime | None) -> VisitFacts:
+    """The facts, where work that ended before the order was opened again counts as not done."""
+    if reopened_at is None:
+        return fact
+    return msgspec.structs.replace(
+        fact,
+        visits=tuple(
+            (
+                FAILED_VISIT
+                if state == COMPLETED_VISIT and ended is not None and ended <= reopened_at
+                else state,
+                ended,
+            )
+            for state, ended in fact.visits
+        ),
+        resolved_at=None if fact.resolved_at is None or fact.resolved_at <= reopened_at else fact.resolved_at,
+    )
 
 
 def _earlier(stored: datetime | None, told: datetime | None) -> datetime | None:

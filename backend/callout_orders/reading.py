@@ -13,11 +13,12 @@ from uuid import UUID
 import msgspec
 
 from callout_orders import checks
+from callout_orders.kinds import versions
 from callout_orders.rows import PAGE_MAX as PAGE_MAX
 from callout_orders.rows import Page as Page
 from callout_orders.rows import by_ids, lists, page_of, paged, view_of
 from callout_orders.rows import page_size as page_size
-from callout_orders.terms import Channel, OrderKind, OrderState, Priority
+from callout_orders.terms import Channel, OrderState, Priority
 from callout_store.work import Work
 
 
@@ -25,7 +26,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     """A work order. Times are UTC; `skills` are codes with the level needed.
 
     `requested_from` and `requested_until`: when the customer asked for the work to start. It starts at least
-    `follows_gap_minutes` after the end of the order it follows.
+    `follows_gap_minutes` after the end of the order it follows. `fields` are the values of its kind's own fields, by the
+    version `kind_version` of the kind.
     """
 
     id: UUID
@@ -57,6 +59,22 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     crew_size: int
     follows_order_id: UUID | None
     follows_gap_minutes: int
+    kind_version: int
+    fields: dict[str, Any]
+    serial: str | None
+    product: str | None
+    error_code: str | None
+    reporter_name: str | None
+    reporter_phone: str | None
+    reporter_email: str | None
+    locale: str
+    tags: list[str]
+    duplicate_of_id: UUID | None
+    team_id: UUID | None
+    handler_id: UUID | None
+    created_by: UUID | None
+    hold_reason: str | None
+    archived_at: datetime | None
     revision: int
 
 
@@ -215,10 +233,15 @@ async def orders_page(
     work: Work, filters: OrderFilters | None = None, after: UUID | None = None, limit: int = 50
 ) -> Page[OrderView]:
     """Orders, newest first; `limit` 1..200."""
-    given = filters or OrderFilters()
     size = page_size(limit)
-    conditions: list[str] = []
     values: list[Any] = [size + 1]
+    conditions = await conditions_of(work, filters or OrderFilters(), values)
+    return await page_of(work, OrderView, "work_order", conditions, values, after, size)
+
+
+async def conditions_of(work: Work, given: OrderFilters, values: list[Any]) -> list[str]:
+    """The filters as conditions on `work_order`; their parameters are added to `values`."""
+    conditions: list[str] = []
 
     def where(condition: str, value: object) -> None:
         values.append(value)
@@ -227,7 +250,7 @@ async def orders_page(
     for column, wanted, options in (
         ("state", given.states, OrderState),
         ("priority", given.priorities, Priority),
-        ("kind", given.kinds, OrderKind),
+        ("kind", given.kinds, await versions.codes(work) if given.kinds else ()),
         ("channel", given.channels, Channel),
     ):
         if wanted:
@@ -240,7 +263,7 @@ async def orders_page(
         where("customer_id = {}", given.customer_id)
     if given.site_id is not None:
         where("site_id = {}", given.site_id)
-    return await page_of(work, OrderView, "work_order", conditions, values, after, size)
+    return conditions
 
 
 async def parts_page(

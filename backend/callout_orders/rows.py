@@ -33,12 +33,13 @@ def page_size(limit: int) -> int:
 _EXPRESSIONS = {
     "skills": "skills::text as skills",
     "data": "data::text as data",
+    "fields": "fields::text as fields",
     "json_schema": "json_schema::text as json_schema",
     "visiting_hours": "visiting_hours::text as visiting_hours",
     "signed_sha256": "encode(signed_sha256, 'hex') as signed_sha256",
     "by_link": "link_id is not null as by_link",
 }
-_JSON = frozenset({"skills", "data", "json_schema", "visiting_hours"})
+_JSON = frozenset({"skills", "data", "fields", "json_schema", "visiting_hours"})
 
 
 def columns_of(view: type[msgspec.Struct]) -> str:

@@ -66,6 +66,7 @@ class Asset(Table, tablename="asset"):
     name = Text(default=None)
     note = Text(default=None)
     revision = Integer(default=None)
+    serial_key = Text(null=True, default=None)
 
 
 class Part(Table, tablename="part"):
@@ -129,6 +130,9 @@ class WorkOrder(Table, tablename="work_order"):
     created_by = UUID(null=True, default=None)
     hold_reason = Text(null=True, default=None)
     archived_at = Timestamptz(null=True, default=None)
+    flow_waits = Array(base_column=Text())
+    reopened_at = Timestamptz(null=True, default=None)
+    serial_key = Text(null=True, default=None)
 
 
 class ExternalReference(Table, tablename="external_reference"):
@@ -201,22 +205,6 @@ class WorkOrderPart(Table, tablename="work_order_part"):
     quantity = Integer(default=None)
 
 
-class Article(Table, tablename="article"):
-    org_id = UUID(default=None)
-    id = UUID(primary_key=True, default=None)
-    title = Text(default=None)
-    body = Text(default=None)
-    locale = Text(default=None)
-    kind = Text(null=True, default=None)
-    model = Text(null=True, default=None)
-    fault_code = Text(null=True, default=None)
-    territory_id = UUID(null=True, default=None)
-    active = Boolean(default=False)
-    revision = Integer(default=None)
-    updated_at = Timestamptz(default=None)
-    updated_by = UUID(null=True, default=None)
-
-
 class Form(Table, tablename="form"):
     org_id = UUID(default=None)
     id = UUID(primary_key=True, default=None)
@@ -245,6 +233,5 @@ TABLES: tuple[type[Table], ...] = (
     SignOffLink,
     Signature,
     WorkOrderPart,
-    Article,
     Form,
 )

@@ -17,7 +17,7 @@ class Priority(StrEnum):
 
 
 class OrderKind(StrEnum):
-    """The five kinds of order that have ready templates (L5)."""
+    """Codes of the five kinds of order that are built in (L5); an organisation may have others (`kinds.versions`)."""
 
     SERVICE = "service"
     REPAIR = "repair"

@@ -18,6 +18,8 @@ class Role(StrEnum):
     ENGINEER = "engineer"
     SUPERVISOR = "supervisor"
     CUSTOMER_CONTACT = "customer_contact"
+    INTEGRATION = "integration"
+    """Another system. It signs in by its keys alone; what it may do stands in a key's scopes."""
 
 
 class Right(StrEnum):
@@ -43,7 +45,15 @@ class Right(StrEnum):
     POLICY_MANAGE = "policy.manage"
     QUARANTINE_SETTLE = "quarantine.settle"
     SIGN_OFF_LINK = "sign_off.link"
+    KINDS_MANAGE = "kinds.manage"
     SYNC = "sync"
+    DESK_READ = "desk.read"
+    DESK_WORK = "desk.work"
+    DESK_MANAGE = "desk.manage"
+    IMPORTS_READ = "imports.read"
+    IMPORTS_MANAGE = "imports.manage"
+    API_KEYS_MANAGE = "api_keys.manage"
+    CHANNELS_MANAGE = "channels.manage"
 
 
 _OFFICE: Final = frozenset({Role.ADMIN, Role.DISPATCHER})
@@ -70,9 +80,25 @@ RIGHTS: Final[dict[Right, frozenset[Role]]] = {
     Right.POLICY_MANAGE: frozenset({Role.ADMIN, Role.SUPERVISOR}),
     Right.QUARANTINE_SETTLE: _OFFICE,
     Right.SIGN_OFF_LINK: _OFFICE | {Role.ENGINEER},
+    Right.KINDS_MANAGE: frozenset({Role.ADMIN, Role.SUPERVISOR}),
     Right.SYNC: frozenset({Role.ENGINEER, Role.SUPERVISOR}),
+    Right.DESK_READ: _WATCH,
+    Right.DESK_WORK: _WATCH,
+    Right.DESK_MANAGE: frozenset({Role.ADMIN, Role.SUPERVISOR}),
+    Right.IMPORTS_READ: _WATCH,
+    Right.IMPORTS_MANAGE: _OFFICE,
+    Right.API_KEYS_MANAGE: frozenset({Role.ADMIN}),
+    Right.CHANNELS_MANAGE: frozenset({Role.ADMIN}),
 }
 """Which roles hold a right over the whole organisation. What an engineer sees of their own visits is sync's scope."""
+
+SCOPES: Final[dict[str, frozenset[Right]]] = {
+    "orders:read": frozenset({Right.ORDERS_READ}),
+    "orders:write": frozenset({Right.ORDERS_READ, Right.ORDERS_MANAGE}),
+    "imports:read": frozenset({Right.IMPORTS_READ}),
+    "imports:write": frozenset({Right.IMPORTS_READ, Right.IMPORTS_MANAGE}),
+}
+"""What an API key's scope allows."""
 
 MAY_ENROL: Final[dict[Role, frozenset[Role]]] = {
     # A code signs in as the user it was made for. Were a dispatcher able to make one for an admin, they would be admin.
@@ -96,6 +122,8 @@ class Principal(Struct, frozen=True, kw_only=True):
     locale: str = "en"
     name: str = ""
     wiped: bool = False
+    scopes: frozenset[str] = frozenset()
+    """Of the key that another system came with; `session_id` is that key's."""
 
     def refuse_wiped(self) -> None:
         """Raise DeviceWiped for a stolen phone."""
@@ -113,7 +141,9 @@ class Principal(Struct, frozen=True, kw_only=True):
         )
 
     def may(self, right: Right) -> bool:
-        """Whether the role holds the right."""
+        """Whether the role holds the right, or the key's scopes allow it."""
+        if self.role is Role.INTEGRATION:
+            return any(right in SCOPES[scope] for scope in self.scopes)
         return self.role in RIGHTS[right]
 
 

@@ -1,10 +1,11 @@
-"""Tables of people: organisations, users, sessions with their refresh tokens, and counted attempts.
+"""Tables of people: organisations, users, sessions with their refresh tokens, keys of other systems, and counted
+attempts.
 
 The database's own definition is in `callout_backend/migrations/sql`; a test holds the two together. Columns have no
 default here: a value that was forgotten must be refused by PostgreSQL instead of being filled in silently.
 """
 
-from piccolo.columns import UUID, Boolean, Bytea, Integer, Text, Timestamptz
+from piccolo.columns import UUID, Array, Boolean, Bytea, DoublePrecision, Integer, Text, Timestamptz
 from piccolo.table import Table
 
 
@@ -67,10 +68,30 @@ class Throttle(Table, tablename="throttle"):
     attempts = Integer(default=None)
 
 
+class ApiKey(Table, tablename="api_key"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    user_id = UUID(default=None)
+    prefix = Text(default=None)
+    secret_hash = Bytea(default=None)
+    scopes = Array(base_column=Text())
+    rate_per_s = Integer(default=None)
+    burst = Integer(default=None)
+    tokens = DoublePrecision(default=None)
+    filled_at = Timestamptz(default=None)
+    created_at = Timestamptz(default=None)
+    created_by = UUID(null=True, default=None)
+    expires_at = Timestamptz(null=True, default=None)
+    last_used_at = Timestamptz(null=True, default=None)
+    revoked_at = Timestamptz(null=True, default=None)
+    replaced_by_id = UUID(null=True, default=None)
+
+
 TABLES: tuple[type[Table], ...] = (
     Organisation,
     User,
     Session,
     RefreshToken,
     Throttle,
+    ApiKey,
 )

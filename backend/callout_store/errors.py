@@ -325,10 +325,67 @@ class TrackLinkExpired(Refusal):
     zh = "链接已过期,请索取新的链接。"
 
 
+class NoticeLinkInvalid(Refusal):
+    code, status = "NOTICE_LINK_INVALID", 404
+    en = "This link is not valid. Ask for a new notice."
+    zh = "链接无效,请重新获取通知。"
+
+
+class AnswerLinkInvalid(Refusal):
+    code, status = "ANSWER_LINK_INVALID", 404
+    en = "This link is not valid. Ask for a new one."
+    zh = "链接无效,请索取新的链接。"
+
+
+class AnswerLinkExpired(Refusal):
+    code, status = "ANSWER_LINK_EXPIRED", 410
+    en = "This link has expired. Ask for a new one."
+    zh = "链接已过期,请索取新的链接。"
+
+
+class AnswerLinkUsed(Refusal):
+    code, status = "ANSWER_LINK_USED", 410
+    en = "This has been answered already, or the order is over."
+    zh = "您已反馈过,或该工单已结束。"
+
+
 class SignOffLinkUsed(Refusal):
     code, status = "SIGN_OFF_LINK_USED", 410
     en = "This visit has been signed off already with this link."
     zh = "该链接已用于签收。"
+
+
+# --- the flow of an order ---------------------------------------------------------------------------------------
+
+
+class SurveyLinkInvalid(Refusal):
+    code, status = "SURVEY_LINK_INVALID", 404
+    en = "This link is not valid."
+    zh = "链接无效。"
+
+
+class SurveyLinkExpired(Refusal):
+    code, status = "SURVEY_LINK_EXPIRED", 410
+    en = "This survey is over. Thank you all the same."
+    zh = "评价已截止,感谢您的关注。"
+
+
+class SurveyLinkUsed(Refusal):
+    code, status = "SURVEY_LINK_USED", 410
+    en = "This survey has been answered already. Thank you."
+    zh = "您已评价过,谢谢!"
+
+
+class FlowNotThere(Refusal):
+    code, status = "FLOW_NOT_THERE", 409
+    en = "The order's flow stands at the step {step}. Missing: {missing}."
+    zh = "工单流程停在步骤“{step}”。尚缺:{missing}。"
+
+
+class NotYours(Refusal):
+    code, status = "NOT_YOURS", 403
+    en = "This is for {who} to do, or for a supervisor."
+    zh = "此操作须由{who}或主管执行。"
 
 
 def refusal_classes() -> Iterator[type[Refusal]]:

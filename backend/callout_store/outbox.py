@@ -156,6 +156,38 @@ def _claimed(row: Any) -> Claimed:
     )
 
 
+async def take_along(work: Work, item: Claimed, *, limit: int) -> list[dict[str, Any]]:
+    """Payloads of the rows that wait behind a claimed one in its stream, in their order; they are done with this transaction.
+
+    For a handler that does many at the price of one. What is scheduled for later, or comes after something that is, stays.
+    """
+    rows = await work.fetch(
+        """
+        with mine as (
+            select position from outbox where org_id = callout_org() and id = $1 and lease_token = $4
+        ), behind as (
+            select o.id, o.position, o.channel, o.run_at, o.state from outbox o, mine
+            where o.org_id = callout_org() and o.stream = $2 and o.position > mine.position
+              and o.state in ('ready', 'leased')
+            order by o.position limit $3 for update of o
+        ), first_other as (
+            select min(position) as position from behind where state <> 'ready' or run_at > now() or channel <> $5
+        )
+        update outbox o set state = 'done', attempts = o.attempts + 1, finished_at = now()
+        from behind b, first_other f
+        where o.org_id = callout_org() and o.id = b.id and (f.position is null or b.position < f.position)
+        returning o.position, o.payload::text as payload
+        """,
+        item.id,
+        item.stream,
+        limit,
+        item.lease_token,
+        item.channel,
+    )
+    rows.sort(key=lambda row: row["position"])
+    return [msgspec.json.decode(row["payload"]) for row in rows]
+
+
 async def finish(db: Database, item: Claimed, *, provider_ref: str | None = None) -> bool:
     """Mark as done; False where the lease was lost meanwhile and another worker has the row (or finished it)."""
     return await _settle(db, item, state="done", outcome="done", provider_ref=provider_ref)

@@ -138,6 +138,14 @@ async def move_stock(work: Work, holder_id: UUID, part_id: UUID, quantity: int, 
 
     Raises NotFound (holder, part) and BadField.
     """
+    await require_holder(work, holder_id)
+    move = stock.Move(holder_id=holder_id, part_id=part_id, quantity=quantity, reason=reason)
+    (level,) = await stock.move(work, [move])
+    return level
+
+
+async def require_holder(work: Work, holder_id: UUID) -> None:
+    """Raise NotFound unless this is a depot or an engineer, whose van holds stock."""
     known = await work.fetchval(
         """
         select exists (select from depot where org_id = callout_org() and id = $1)
@@ -147,9 +155,6 @@ async def move_stock(work: Work, holder_id: UUID, part_id: UUID, quantity: int, 
     )
     if not known:
         raise NotFound(entity="holder of stock", path="holderId")
-    move = stock.Move(holder_id=holder_id, part_id=part_id, quantity=quantity, reason=reason)
-    (level,) = await stock.move(work, [move])
-    return level
 
 
 _COLUMNS: Final = "id, code, name, lat, lng, pickup_minutes, active"

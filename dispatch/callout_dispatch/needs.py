@@ -23,6 +23,7 @@ from callout_store.work import Work
 VISITING_DAYS: Final = 8
 NEVER: Final = datetime(2200, 1, 1, tzinfo=UTC)
 """When an order is done of which nobody knows when it will be: no slot lies after it."""
+DUPLICATE: Final = {"en": "duplicate", "zh": "重复单"}
 BY_HAND: Final = TO_BE_PLANNED | {OrderState.COMPLETED}
 """States in which a person may give an order a visit: also after work the customer is not content with."""
 
@@ -55,6 +56,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     excluded: frozenset[str] = frozenset()
     preferred: frozenset[str] = frozenset()
     crew_size: int = 1
+    duplicate: bool = False
+    """Linked to another order, for which somebody comes already: nobody is sent for this one."""
 
     def need(
         self,
@@ -95,7 +98,9 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def check_state(self, allowed: Collection[OrderState]) -> None:
-        """Refuse an order that has a visit already, or is over."""
+        """Refuse an order that has a visit already, is over, or is a duplicate of another."""
+        if self.duplicate:
+            raise InWrongState("work_order", "duplicate", "needs_unlinked", DUPLICATE)
         if self.state not in allowed:
             raise InWrongState(
                 "work_order", self.state.value, "needs_waiting", ORDER_STATE_LABELS[self.state]
@@ -103,7 +108,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _SELECT: Final = """
-select o.id, o.number, o.state, o.priority, o.duration_minutes, o.skills::text as skills, s.lat, s.lng,
+select o.id, o.number, o.state, o.priority, o.duplicate_of_id is not null as duplicate, o.duration_minutes,
+       o.skills::text as skills, s.lat, s.lng,
        (select json_object_agg(p.code, n.quantity)::text
         from work_order_part n join part p on p.org_id = n.org_id and p.id = n.part_id
         where n.org_id = o.org_id and n.order_id = o.id) as parts,
@@ -142,7 +148,7 @@ async def lock_waiting(work: Work, order_ids: Collection[UUID] | None, limit: in
         # Found first and locked second: `for update` under `order by priority` would lock in that order.
         found = await work.fetch(
             """
-            select id from work_order where org_id = callout_org() and state = any($1)
+            select id from work_order where org_id = callout_org() and state = any($1) and duplicate_of_id is null
             order by priority, arrive_due_at, id limit $2
             """,
             [state.value for state in TO_BE_PLANNED],
@@ -150,7 +156,8 @@ async def lock_waiting(work: Work, order_ids: Collection[UUID] | None, limit: in
         )
         order_ids = [row["id"] for row in found]
     rows = await work.fetch(
-        f"{_SELECT} and o.id = any($1) and o.state = any($2) order by o.id for no key update of o",
+        f"{_SELECT} and o.id = any($1) and o.state = any($2) and o.duplicate_of_id is null "
+        "order by o.id for no key update of o",
         list(order_ids),
         [state.value for state in TO_BE_PLANNED],
     )
@@ -168,6 +175,7 @@ def _waiting(row: Any) -> Waiting:
         number=row["number"],
         state=OrderState(row["state"]),
         priority=Priority(row["priority"]),
+        duplicate=row["duplicate"],
         point=None if row["lat"] is None else Point(row["lat"], row["lng"]),
         duration_minutes=row["duration_minutes"],
         due_at=row["due_at"],

@@ -79,7 +79,7 @@ async def start_if_waiting(work: Work, order_id: UUID) -> UUID | None:
     Whoever declined it before is not asked again of itself; a dispatcher may.
     """
     order = await load_order(work, order_id)
-    if order.priority is not Priority.P0 or order.state not in TO_BE_PLANNED:
+    if order.priority is not Priority.P0 or order.state not in TO_BE_PLANNED or order.duplicate:
         return None
     try:
         return await start(work, order_id, but=await red_rows.decliners(work, order_id))

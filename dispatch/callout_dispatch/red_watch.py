@@ -33,7 +33,8 @@ GONE: Final = frozenset({"visit.canceled", "visit.reassigned"})
 HELD: Final = "visit.held"
 """Whoever pins an offered visit has decided that it stays where it is."""
 ORDER_OVER: Final = frozenset({"work_order.canceled", "work_order.closed"})
-CREATED: Final = "work_order.created"
+BEGINS: Final = frozenset({"work_order.created", "work_order.duplicate_unlinked"})
+"""An order that is to be worked on; one that came in as a duplicate of another is not."""
 PRIORITY: Final = "work_order.priority_changed"
 UNANSWERED: Final = frozenset({VisitState.SCHEDULED.value, VisitState.DISPATCHED.value})
 
@@ -90,7 +91,7 @@ def _sort(lines: list[tuple[UUID, Any]]) -> _Heard:
             heard.orders.add(entry.order_id)
         elif kind == PRIORITY:
             (heard.urgent if data.get("to") == Priority.P0.value else heard.orders).add(entry.order_id)
-        elif kind == CREATED and data.get("priority") == Priority.P0.value:
+        elif kind in BEGINS and data.get("priority") == Priority.P0.value and not data.get("duplicateOf"):
             heard.urgent.add(entry.order_id)
     return heard
 

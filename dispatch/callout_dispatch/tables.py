@@ -349,6 +349,24 @@ class TrackLink(Table, tablename="track_link"):
     expires_at = Timestamptz(default=None)
 
 
+class VisitOffer(Table, tablename="visit_offer"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    order_id = UUID(default=None)
+    engineer_id = UUID(null=True, default=None)
+    because = Text(default=None)
+    state = Text(default=None)
+    created_at = Timestamptz(default=None)
+    looked_at = Timestamptz(null=True, default=None)
+    proposed_start = Timestamptz(null=True, default=None)
+    proposed_end = Timestamptz(null=True, default=None)
+    reasons = JSONB(default=None)
+    visit_id = UUID(null=True, default=None)
+    decided_at = Timestamptz(null=True, default=None)
+    decided_by = UUID(null=True, default=None)
+    comment = Text(null=True, default=None)
+
+
 TABLES: tuple[type[Table], ...] = (
     Territory,
     Skill,
@@ -373,5 +391,6 @@ TABLES: tuple[type[Table], ...] = (
     RedOffer,
     VisitEta,
     TrackLink,
+    VisitOffer,
     *place_tables.TABLES,
 )

@@ -48,6 +48,10 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
     },
     "part_quantity": {"en": "a part's quantity is 1 or more", "zh": "备件数量应不小于 1"},
     "needs_waiting": {"en": "new or cannot_complete", "zh": "“新建”或“未能完成”"},
+    "needs_unlinked": {
+        "en": "an order of its own: unlink it first (unlinkDuplicate), or dispatch the order that it is a duplicate of",
+        "zh": "独立的工单:请先解除关联(unlinkDuplicate),或对原单派工",
+    },
     "needs_live": {"en": "a visit that has not ended", "zh": "尚未结束的任务"},
     "needs_unlocked": {
         "en": "an override with a reason, because the engineer is on the way or on site",

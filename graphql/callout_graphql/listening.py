@@ -40,7 +40,7 @@ class News:
 
 
 async def ear_of(db: Database, who: Principal) -> Ear:
-    """The ear of a caller. A phone hears the organisation, its engineer and itself, whatever its user may see."""
+    """The ear of a caller. A phone hears the organisation, its engineer, its user and itself, whatever its user may see."""
     async with db.work(who.org_id, actor=who.actor()) as work:
         sight = await sight_of(work, who)
         if who.device_id is None and sight.everything:
@@ -48,7 +48,7 @@ async def ear_of(db: Database, who: Principal) -> Ear:
         engineer_id = sight.engineer_id or await work.fetchval(
             "select id from engineer where org_id = callout_org() and user_id = $1 and active", who.user_id
         )
-    held = (who.org_id, engineer_id, who.device_id)
+    held = (who.org_id, engineer_id, who.device_id, who.user_id)
     return Ear("sync", frozenset(scope for scope in held if scope is not None))
 
 

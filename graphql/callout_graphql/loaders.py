@@ -12,10 +12,12 @@ from callout_dispatch import red_rows
 from callout_dispatch.arrivals.reading import etas_by_visit_ids
 from callout_dispatch.crew import crew_by_visit_ids
 from callout_dispatch.places.territories import polygons_by_ids
+from callout_dispatch.second_visit import offers_by_order_ids
 from callout_graphql.context import Context
 from callout_graphql.sight import visits_in_sight
 from callout_graphql.types_arrivals import Eta
 from callout_graphql.types_attachments import Attachment
+from callout_graphql.types_channels import IntakeFile, IntakeMessage, Mailbox
 from callout_graphql.types_content import Article, Form
 from callout_graphql.types_desk import (
     Asset,
@@ -31,12 +33,28 @@ from callout_graphql.types_desk import (
     WorkOrder,
 )
 from callout_graphql.types_dispatch import DispatchDecision, Engineer, OnSiteEvent, Visit
+from callout_graphql.types_flow import (
+    FlowStanding,
+    OrderStep,
+    Requisition,
+    StepApproval,
+    Survey,
+    VisitOffer,
+)
+from callout_graphql.types_knowledge import AnswerOffer
 from callout_graphql.types_red import RedLane, RedOffer
+from callout_graphql.types_sla import Milestone, OrderHold
 from callout_graphql.types_sync import DeviceCopy, DeviceProgress, Organisation
 from callout_orders import reading as desk
-from callout_orders.articles import articles_by_ids
+from callout_orders.channels import files as intake_files
+from callout_orders.channels.desk_drafts import messages_by_draft_ids
+from callout_orders.channels.mailboxes import mailboxes_by_channel_ids
+from callout_orders.flow import reading as flows
 from callout_orders.forms import forms_by_ids
+from callout_orders.knowledge import offers
+from callout_orders.knowledge.articles import articles_by_ids
 from callout_orders.order_parts import parts_by_order_ids
+from callout_orders.sla.reading import holds_by_order_ids, milestones_by_order_ids
 from callout_people import organisations
 from callout_store.work import Work
 from callout_sync.attachments import attachments_by_visit_ids
@@ -86,9 +104,14 @@ class Loaders:
         self.references_of_order: DataLoader[UUID, list[ExternalReference]] = self._by(
             desk.external_references_by_order_ids
         )
+        self.files_of_order: DataLoader[UUID, list[IntakeFile]] = self._by(intake_files.by_order_ids)
+        self.files_of_draft: DataLoader[UUID, list[IntakeFile]] = self._by(intake_files.by_draft_ids)
+        self.messages_of_draft: DataLoader[UUID, list[IntakeMessage]] = self._by(messages_by_draft_ids)
+        self.mailbox_of_channel: DataLoader[UUID, Mailbox | None] = self._by(mailboxes_by_channel_ids)
         self.parts_of_order: DataLoader[UUID, list[OrderPart]] = self._by(parts_by_order_ids)
         self.polygon_of_territory: DataLoader[UUID, Any] = self._by(polygons_by_ids)
         self.articles: DataLoader[UUID, Article | None] = self._by(articles_by_ids)
+        self.answers_of_order: DataLoader[UUID, list[AnswerOffer]] = self._by(offers.by_order_ids)
         self.forms: DataLoader[UUID, Form | None] = self._by(forms_by_ids)
         self.progress_of_device: DataLoader[UUID, DeviceProgress | None] = self._by(progress_by_device_ids)
         self.copy_of_device: DataLoader[UUID, DeviceCopy | None] = self._by(copies_by_device_ids)
@@ -102,8 +125,18 @@ class Loaders:
         self.decisions_of_order: DataLoader[UUID, list[DispatchDecision]] = self._by(
             dispatch.decisions_by_order_ids
         )
+        self.milestones_of_order: DataLoader[UUID, list[Milestone]] = self._by(milestones_by_order_ids)
+        self.holds_of_order: DataLoader[UUID, list[OrderHold]] = self._by(holds_by_order_ids)
         self.red_lane_of_order: DataLoader[UUID, RedLane | None] = self._by(red_rows.lanes_by_order_ids)
         self.offers_of_lane: DataLoader[UUID, list[RedOffer]] = self._by(red_rows.offers_by_lane_ids)
+        self.flow_of_order: DataLoader[UUID, FlowStanding | None] = self._by(flows.standing_by_order_ids)
+        self.steps_of_order: DataLoader[UUID, list[OrderStep]] = self._by(flows.steps_by_order_ids)
+        self.approvals_of_order: DataLoader[UUID, list[StepApproval]] = self._by(flows.approvals_by_order_ids)
+        self.requisitions_of_order: DataLoader[UUID, list[Requisition]] = self._by(
+            flows.requisitions_by_order_ids
+        )
+        self.surveys_of_order: DataLoader[UUID, list[Survey]] = self._by(flows.surveys_by_order_ids)
+        self.visit_offers_of_order: DataLoader[UUID, list[VisitOffer]] = self._by(offers_by_order_ids)
         self.visits_of_order: DataLoader[UUID, list[Visit]] = Loader(
             load_fn=self._visits_of_orders, max_batch_size=BATCH_MAX
         )

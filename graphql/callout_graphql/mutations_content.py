@@ -12,13 +12,15 @@ from callout_graphql.scalars import JSON
 from callout_graphql.types_content import Article, Form
 from callout_graphql.types_desk import WorkOrder
 from callout_graphql.types_sync import Organisation
-from callout_orders import articles, forms, order_parts
+from callout_orders import forms, order_parts
+from callout_orders.knowledge import articles
 from callout_people import organisations
 
 
 @strawberry.input
 class SaveArticle:
-    """An article; null in `kind`, `model`, `faultCode` or `territoryId` means whatever it is."""
+    """An article; null in `kind`, `model`, `faultCode` or `territoryId` means whatever it is. `forCustomers`: it may be
+    offered to customers as an answer, with its `workaround`."""
 
     title: str
     body: str
@@ -27,6 +29,8 @@ class SaveArticle:
     model: str | None = None
     fault_code: str | None = None
     territory_id: UUID | None = None
+    workaround: str = ""
+    for_customers: bool = False
 
 
 @strawberry.input

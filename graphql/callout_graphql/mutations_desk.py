@@ -1,14 +1,14 @@
 """Mutations of the service desk."""
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import strawberry
 
 from callout_dispatch import assign, engineers
 from callout_graphql.edges import Info
-from callout_graphql.inputs import PartNeed
+from callout_graphql.order_input import CreateWorkOrder, request_of
 from callout_graphql.types_desk import (
     Asset,
     Contact,
@@ -17,9 +17,11 @@ from callout_graphql.types_desk import (
     Site,
     WorkOrder,
 )
-from callout_orders import customers, intake, order_planning, orders
+from callout_orders import customers, order_planning, orders
+from callout_orders.precheck import taking
+from callout_orders.precheck.terms import Taken
 from callout_orders.visiting_hours import Opening
-from callout_store.errors import BadField, NotFound
+from callout_store.errors import NotFound
 from callout_store.work import Work
 
 T = TypeVar("T")
@@ -87,47 +89,6 @@ class CreatePart:
     code: str
     name: str
     unit: str = "piece"
-
-
-@strawberry.input
-class SkillNeed:
-    """A skill by its code, with the level needed, 1 to 5."""
-
-    skill: str
-    level: int
-
-
-@strawberry.input
-class Reference:
-    """The order's id in another system. Sending the same one again answers with the order that exists."""
-
-    system: str
-    reference: str
-
-
-@strawberry.input
-class CreateWorkOrder:
-    """An order. `priority`: P0, P1, P2; `kind`: service, repair, after_sales, production, general; `channel`: web_form,
-    hotline, app, chat, email, api; `durationMinutes`: expected work on site, 5 to 1440."""
-
-    customer_id: UUID
-    site_id: UUID
-    priority: str
-    kind: str
-    description: str
-    channel: str
-    contact_id: UUID | None = None
-    asset_id: UUID | None = None
-    skills: list[SkillNeed] = strawberry.field(default_factory=list)
-    duration_minutes: int = 60
-    references: list[Reference] = strawberry.field(default_factory=list)
-    parts: list[PartNeed] = strawberry.field(default_factory=list)
-    reported_at: datetime | None = None
-    requested_from: datetime | None = None
-    requested_until: datetime | None = None
-    crew_size: int = 1
-    follows_order_id: UUID | None = None
-    follows_gap_minutes: int = 0
 
 
 @strawberry.input
@@ -200,20 +161,15 @@ class DeskMutations:
 
     @strawberry.mutation
     async def create_work_order(self, info: Info, input: CreateWorkOrder) -> WorkOrder:
-        """Take in an order; the same external reference again answers with the order that exists."""
-        skills = {need.skill: need.level for need in input.skills}
-        if len(skills) < len(input.skills):
-            raise BadField(path="input.skills", why="a skill comes twice")
-        values: dict[str, Any] = {
-            **vars(input),
-            "skills": skills,
-            "references": tuple((r.system, r.reference) for r in input.references),
-            "parts": tuple((need.code, need.quantity) for need in input.parts),
-        }
+        """Take in an order, looked at as its kind asks; the same external reference again answers with the order that exists.
 
-        async def act(work: Work) -> intake.OrderRef:
-            await engineers.check_skills(work, [("skills", skills)])
-            return await intake.create_order(work, intake.NewOrder(**values))
+        Everything that is wrong is said at once. One that is surely a duplicate is linked to the order that it repeats.
+        """
+        request = request_of(input, info.context.locale)
+
+        async def act(work: Work) -> Taken:
+            await engineers.check_skills(work, [("skills", request.skills)])
+            return await taking.take(work, request)
 
         made = await info.context.run(act)
         return await _order(info, made.id)

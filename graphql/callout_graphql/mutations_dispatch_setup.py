@@ -12,7 +12,8 @@ from callout_dispatch.engineer_terms import NewSkill
 from callout_dispatch.setup_texts import SetupRefused
 from callout_dispatch.shifts import Break, PlannedShift, replace_shifts, shifts_between
 from callout_graphql.edges import Info
-from callout_graphql.mutations_desk import SkillNeed, there
+from callout_graphql.mutations_desk import there
+from callout_graphql.order_input import SkillNeed
 from callout_graphql.types_desk import StockLevel
 from callout_graphql.types_dispatch import Engineer, Skill
 from callout_graphql.types_dispatch_setup import Depot, EngineerPreference, Shift

@@ -1,5 +1,7 @@
 """The operations of our own clients: the phone, the dispatcher's screen. Exported for authors of other clients."""
 
+from callout_graphql.operations_answering import DESK, DIRECTORY
+from callout_graphql.operations_channels import CALLERS, CHANNELS, DRAFTS, SUBMIT_REQUEST
 from callout_graphql.operations_content import CONTENT, PHONES
 from callout_graphql.operations_desk import (
     CREATE_WORK_ORDER,
@@ -11,6 +13,11 @@ from callout_graphql.operations_desk import (
 )
 from callout_graphql.operations_devices import DEVICES, WIPE
 from callout_graphql.operations_edits import CONFLICTS, EDIT_RECORD
+from callout_graphql.operations_flow import FLOW, REQUISITIONS, SECOND_VISIT
+from callout_graphql.operations_imports import API_KEYS, IMPORTS, TIMELINE
+from callout_graphql.operations_kinds import KINDS
+from callout_graphql.operations_knowledge import KNOWLEDGE
+from callout_graphql.operations_notices import NOTICE_SETUP, NOTICES
 from callout_graphql.operations_places import POSITIONS, SITE_PLACES, TERRITORIES
 from callout_graphql.operations_plans import (
     ACCEPT_PLAN,
@@ -22,8 +29,10 @@ from callout_graphql.operations_plans import (
     REJECT_PLAN,
 )
 from callout_graphql.operations_policy import DECISIONS, POLICY
+from callout_graphql.operations_precheck import PRECHECK
 from callout_graphql.operations_red import RED_LANE
 from callout_graphql.operations_setup import DISPATCH_SETUP
+from callout_graphql.operations_sla import SLA
 
 PULL = """
 query Pull($cursor: String, $limit: Int! = 500, $schemaVersion: Int! = 1, $pending: Int, $holdLeaves: Boolean! = false) {
@@ -332,6 +341,9 @@ OPERATIONS: dict[str, str] = {
     "push": PUSH,
     "changed": CHANGED,
     "viewer": VIEWER,
+    "imports": IMPORTS,
+    "api_keys": API_KEYS,
+    "timeline": TIMELINE,
     "board": BOARD,
     "orders": ORDERS,
     "visits": VISITS,
@@ -340,15 +352,30 @@ OPERATIONS: dict[str, str] = {
     "create_work_order": CREATE_WORK_ORDER,
     "dispatch": DISPATCH,
     "conflicts": CONFLICTS,
+    "channels": CHANNELS,
+    "drafts": DRAFTS,
+    "callers": CALLERS,
+    "submit_request": SUBMIT_REQUEST,
     "content": CONTENT,
+    "kinds": KINDS,
+    "knowledge": KNOWLEDGE,
+    "flow": FLOW,
+    "requisitions": REQUISITIONS,
+    "second_visit": SECOND_VISIT,
+    "desk": DESK,
+    "directory": DIRECTORY,
     "edit_record": EDIT_RECORD,
     "phones": PHONES,
+    "precheck": PRECHECK,
     "devices": DEVICES,
     "wipe": WIPE,
     "sign_off_link": SIGN_OFF_LINK,
     "quarantine": QUARANTINE,
     "held": HELD,
+    "notices": NOTICES,
+    "notice_setup": NOTICE_SETUP,
     "policy": POLICY,
+    "sla": SLA,
     "ask_plan": ASK_PLAN,
     "ask_what_if": ASK_WHAT_IF,
     "plan": PLAN,

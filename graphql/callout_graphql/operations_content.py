@@ -9,6 +9,8 @@ query Articles($active: Boolean = true, $search: String, $first: Int! = 50, $aft
       id
       title
       body
+      workaround
+      forCustomers
       locale
       kind
       model

@@ -5,7 +5,8 @@ import strawberry
 from callout_graphql.connections import PAGE_DEFAULT, Connection, connection, cursor_id, page_size
 from callout_graphql.edges import Info
 from callout_graphql.types_content import Article, Form
-from callout_orders import articles, forms
+from callout_orders import forms
+from callout_orders.knowledge import articles
 
 
 @strawberry.type

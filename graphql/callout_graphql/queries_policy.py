@@ -32,7 +32,7 @@ class PolicyQueries:
         """The organisation's versions, newest first."""
         async with info.context.work() as work:
             return connection(
-                await policies.versions_page(work, after=_version(after), limit=page_size(first))
+                await policies.versions_page(work, after=version_of(after), limit=page_size(first))
             )
 
     @strawberry.field
@@ -53,7 +53,8 @@ async def settings_of(work: Work) -> DispatchSettings:
     )
 
 
-def _version(after: str | None) -> int | None:
+def version_of(after: str | None) -> int | None:
+    """The version within a cursor of a list of versions."""
     if after is None:
         return None
     if not (after.isascii() and after.isdigit() and int(after) <= VERSION_MAX):

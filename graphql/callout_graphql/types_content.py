@@ -12,7 +12,8 @@ from callout_orders import forms
 
 @strawberry.type
 class Article:
-    """What is known about a model, a fault or a kind of order; null means whatever it is. `locale`: en or zh."""
+    """What is known about a model, a fault or a kind of order; null means whatever it is. `locale`: en or zh.
+    One that is `forCustomers` is offered as an answer, with its `workaround` until the fault is mended."""
 
     id: UUID
     title: str
@@ -22,6 +23,8 @@ class Article:
     model: str | None
     fault_code: str | None
     territory_id: UUID | None
+    workaround: str
+    for_customers: bool
     active: bool
     revision: int
     updated_at: datetime

@@ -9,10 +9,22 @@ import strawberry
 from callout_graphql.connections import Connection, connection, cursor_id, page_size
 from callout_graphql.edges import Info, edge
 from callout_graphql.scalars import JSON
+from callout_graphql.types_sla import Milestone, OrderHold
 from callout_orders import reading
+from callout_store.journal_texts import texts
 
 if TYPE_CHECKING:
+    from callout_graphql.types_channels import IntakeFile
     from callout_graphql.types_dispatch import DispatchDecision, Visit
+    from callout_graphql.types_flow import (
+        FlowStanding,
+        OrderStep,
+        Requisition,
+        StepApproval,
+        Survey,
+        VisitOffer,
+    )
+    from callout_graphql.types_knowledge import AnswerOffer
     from callout_graphql.types_red import RedLane
 
 
@@ -168,6 +180,12 @@ class TimelineEntry:
     device_id: UUID | None
     data: JSON
 
+    @strawberry.field
+    def text(root: strawberry.Parent[reading.TimelineEntry], info: Info) -> str:
+        """The line as a sentence, in the reader's language. `Query.timeline` has what else is known of the order."""
+        english, chinese = texts(root.kind, root.data)
+        return chinese if info.context.locale.startswith("zh") else english
+
 
 @strawberry.type
 class SkillLevel:
@@ -184,7 +202,9 @@ class WorkOrder:
     `priority`: P0 (service down), P1 (malfunction), P2 (question). `state`, derived from the visits: new, scheduled,
     in_progress, completed, cannot_complete, closed, canceled. The `…DueAt` are what was promised. Work shall start from
     `requestedFrom` until `requestedUntil`, with `crewSize` engineers, and at least `followsGapMinutes` after the end of the
-    order `followsOrderId`.
+    order `followsOrderId`. `fields` are the values of its kind's own fields, by the version `kindVersion` of the kind
+    (0: built in). `serial`, `product`, `errorCode` and `reporter…` are as they were reported. `holdReason`: why the clock
+    stands still.
     """
 
     id: UUID
@@ -215,6 +235,22 @@ class WorkOrder:
     crew_size: int
     follows_order_id: UUID | None
     follows_gap_minutes: int
+    kind_version: int
+    fields: JSON
+    serial: str | None
+    product: str | None
+    error_code: str | None
+    reporter_name: str | None
+    reporter_phone: str | None
+    reporter_email: str | None
+    locale: str
+    tags: list[str]
+    duplicate_of_id: UUID | None
+    team_id: UUID | None
+    handler_id: UUID | None
+    created_by: UUID | None
+    hold_reason: str | None
+    archived_at: datetime | None
     revision: int
 
     @strawberry.field
@@ -236,12 +272,54 @@ class WorkOrder:
         "references_of_order", "id", "Ids of this order in other systems."
     )
 
+    answers: list[Annotated["AnswerOffer", strawberry.lazy("callout_graphql.types_knowledge")]] = edge(
+        "answers_of_order", "id", "Answers that were offered for it, best first, each as it read then."
+    )
+
+    files: list[Annotated["IntakeFile", strawberry.lazy("callout_graphql.types_channels")]] = edge(
+        "files_of_order", "id", "What was sent with the request."
+    )
+
     visits: list[Annotated["Visit", strawberry.lazy("callout_graphql.types_dispatch")]] = edge(
         "visits_of_order", "id", "The order's visits that the caller may see, in the order they were planned."
     )
 
     decisions: list[Annotated["DispatchDecision", strawberry.lazy("callout_graphql.types_dispatch")]] = edge(
         "decisions_of_order", "id", "Who was sent and why, each time that was decided."
+    )
+
+    milestones: list[Milestone] = edge(
+        "milestones_of_order",
+        "id",
+        "What was promised and how it stands: first response, arrival, resolution. None of a linked duplicate.",
+    )
+
+    holds: list[OrderHold] = edge(
+        "holds_of_order", "id", "When the order was on hold, and why, the oldest first."
+    )
+
+    flow: Annotated["FlowStanding", strawberry.lazy("callout_graphql.types_flow")] | None = edge(
+        "flow_of_order", "id", "Where the order's flow stands, and what its step still needs; null at its end."
+    )
+
+    steps: list[Annotated["OrderStep", strawberry.lazy("callout_graphql.types_flow")]] = edge(
+        "steps_of_order", "id", "The steps of its flow that the order reached, the first one first."
+    )
+
+    approvals: list[Annotated["StepApproval", strawberry.lazy("callout_graphql.types_flow")]] = edge(
+        "approvals_of_order", "id", "What somebody was asked to agree to."
+    )
+
+    requisitions: list[Annotated["Requisition", strawberry.lazy("callout_graphql.types_flow")]] = edge(
+        "requisitions_of_order", "id", "Parts that are bought for it."
+    )
+
+    surveys: list[Annotated["Survey", strawberry.lazy("callout_graphql.types_flow")]] = edge(
+        "surveys_of_order", "id", "How the customer found it."
+    )
+
+    visit_offers: list[Annotated["VisitOffer", strawberry.lazy("callout_graphql.types_flow")]] = edge(
+        "visit_offers_of_order", "id", "Further visits that were offered to the dispatcher."
     )
 
     red_lane: Annotated["RedLane", strawberry.lazy("callout_graphql.types_red")] | None = edge(

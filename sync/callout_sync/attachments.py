@@ -268,5 +268,22 @@ async def shown(work: Work, attachment_id: UUID) -> Shown | None:
     return None if row is None else Shown(**dict(row))
 
 
+class CleanOf(Struct, frozen=True, kw_only=True):
+    """Where the making of a picture's clean version stands: received, ready (`media_type` is its kind), rejected (`code`)."""
+
+    state: str
+    code: str | None
+    media_type: str | None
+
+
+async def clean_of(work: Work, sha256: bytes) -> CleanOf | None:
+    """What became of these bytes as a picture; None where there are none."""
+    row = await work.fetchrow(
+        "select state, code, clean_media_type as media_type from blob where org_id = callout_org() and sha256 = $1",
+        sha256,
+    )
+    return None if row is None else CleanOf(**dict(row))
+
+
 def _view(row: Record) -> AttachmentView:
     return AttachmentView(**dict(row))

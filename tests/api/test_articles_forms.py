@@ -8,9 +8,10 @@ from worlds import World
 
 from callout_contracts import limits
 from callout_dispatch import assign
-from callout_orders import articles, customers, forms, intake, order_parts, orders
-from callout_orders.articles import ArticleText
+from callout_orders import customers, forms, intake, order_parts, orders
 from callout_orders.forms import NewForm
+from callout_orders.knowledge import articles
+from callout_orders.knowledge.articles import ArticleText
 from callout_store.errors import BadField, LimitExceeded, NotFound, Refusal, StaleRevision, WrongState
 from callout_store.ids import new_id
 from callout_store.work import Database

@@ -10,7 +10,8 @@ from worlds import Phone, World
 from callout_backend.wiring import add_hooks
 from callout_contracts import SCHEMA_VERSION
 from callout_contracts.documents import SINCE
-from callout_orders import articles, forms
+from callout_orders import forms
+from callout_orders.knowledge import articles
 from callout_people import organisations
 from callout_store.errors import DeviceWiped, ResyncRequired, UpgradeRequired
 from callout_store.work import Database

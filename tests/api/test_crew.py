@@ -9,7 +9,7 @@ from callout_backend.wiring import add_hooks
 from callout_dispatch import assign, crew, engineers
 from callout_dispatch.crew import CREW_MAX
 from callout_dispatch.engineer_terms import NewTerritory
-from callout_orders import articles
+from callout_orders.knowledge import articles
 from callout_store.errors import BadField, LimitExceeded, NotFound, StaleRevision, WrongState
 from callout_store.ids import new_id
 from callout_store.work import Database

@@ -66,6 +66,8 @@ def an_order(world: World, **more: Any) -> dict[str, Any]:
         "kind": "repair",
         "description": "No power",
         "channel": "hotline",
+        "serial": "SN-1",
+        "contactPhone": "+1 415 555 2671",
         **more,
     }
 

@@ -11,7 +11,8 @@ from callout_backend.wiring import add_hooks
 from callout_contracts.documents import DOCUMENTS
 from callout_dispatch import assign, crew, engineers
 from callout_dispatch.engineer_terms import NewTerritory
-from callout_orders import articles, forms, order_parts
+from callout_orders import forms, order_parts
+from callout_orders.knowledge import articles
 from callout_people import organisations
 from callout_store.errors import BadField, NotFound
 from callout_store.ids import new_id

@@ -103,8 +103,10 @@ async def test_an_order_with_parts_through_the_door(admin: Graph, world: World) 
         "siteId": str(world.site),
         "priority": "P1",
         "kind": "repair",
-        "description": "x",
+        "description": "It does not start",
         "channel": "hotline",
+        "serial": "SN-1",
+        "contactPhone": "+1 415 555 2671",
         "parts": [{"code": "SEAL-1", "quantity": 2}],
     }
     order = (await admin.ask(CREATE, {"input": given}))["createWorkOrder"]["id"]

@@ -162,6 +162,11 @@ async def test_a_day_from_customer_to_closed_order(town: Town) -> None:
         {"a": (now - timedelta(days=1)).isoformat(), "b": (now + timedelta(days=2)).isoformat()},
     )
     assert [v["id"] for row in board["board"]["rows"] for v in row["visits"]] == [visit["id"]]
+    # The flow of a repair wants to know what it was and what it cost before the order can be closed.
+    await desk.ask(
+        "mutation($o: UUID!, $f: JSON!) { setOrderFields(orderId: $o, fields: $f) { fields } }",
+        {"o": first["id"], "f": {"fault_cause": "wear", "repair_cost": 120}},
+    )
     closed = await desk.ask("mutation($o: UUID!) { closeWorkOrder(id: $o) { state } }", {"o": first["id"]})
     assert closed["closeWorkOrder"]["state"] == "closed"
 

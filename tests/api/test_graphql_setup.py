@@ -186,8 +186,10 @@ async def test_preferences_depots_and_hours_through_the_door(town: Any) -> None:
                 "siteId": str(world.site),
                 "priority": "P1",
                 "kind": "repair",
-                "description": "x",
+                "description": "It does not start",
                 "channel": "hotline",
+                "serial": "SN-1",
+                "contactPhone": "+1 415 555 2671",
                 "crewSize": 2,
                 **window,
             }
@@ -204,7 +206,9 @@ async def test_the_web_form_takes_a_window_and_a_crew(town: Any) -> None:
     body = {
         "siteId": str(world.site),
         "customerId": str(world.customer),
-        "description": "x",
+        "description": "It does not start",
+        "serial": "SN-1",
+        "contactPhone": "+1 415 555 2671",
         "requestedFrom": ahead.isoformat(),
         "requestedUntil": (ahead + HOUR).isoformat(),
         "crewSize": 3,

@@ -17,6 +17,7 @@ from worlds import World
 
 from callout_backend.app import create_app
 from callout_backend.settings import Settings
+from callout_orders.sla import milestones, pausing
 from callout_people.sessions import end_sessions_of_user
 from callout_store.work import Database
 from callout_sync.devices import revoke
@@ -259,3 +260,29 @@ async def test_a_client_that_leaves_leaves_nothing_behind(house: House) -> None:
         await screen.hear()
         assert len(house.app.state.pokes._subscriptions[world.org]) == 1
     await until(lambda: not house.app.state.pokes._subscriptions.get(world.org))
+
+
+async def test_an_orders_page_counts_down_by_what_it_hears(house: House, db: Database) -> None:
+    """An order's page would show minutes that are left while the clock stands still, or none of the warnings."""
+    world = house.world
+    order_id = await world.order()
+    query = f'subscription {{ orderMilestones(id: "{order_id}") {{ name state dueAt warned remainingSeconds }} }}'
+
+    async def states(listener: Listener) -> list[str]:
+        return [one["state"] for one in (await listener.hear())["payload"]["data"]["orderMilestones"]]
+
+    async with house.socket(await house.token(world.dispatcher.user_id)) as page:
+        await page.subscribe(query)
+        assert await states(page) == ["running"] * 3
+        await world.order()  # news of another order is none of this page's
+        await db.run(world.org, lambda work: pausing.pause(work, order_id, "customer"), actor=world.dispatcher)
+        assert await states(page) == ["running", "paused", "paused"]
+        await db.run(world.org, lambda work: milestones.responded(work, order_id), actor=world.dispatcher)
+        assert await states(page) == ["met", "paused", "paused"]
+    other = await World(db).build()
+    assert other.dispatcher.user_id is not None
+    theirs = await token_of(db, house.app.state.issuer, other.org, other.dispatcher.user_id)
+    async with house.socket(theirs) as stranger:
+        await stranger.subscribe(query)
+        refused = await stranger.hear()
+    assert "NOT_FOUND" in str(refused["payload"])

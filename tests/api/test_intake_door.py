@@ -57,6 +57,8 @@ def body(world: World, **changes: Any) -> dict[str, Any]:
         "customerId": str(world.customer),
         "siteId": str(world.site),
         "description": "The pump leaks",
+        "serial": "SN-1",
+        "contactPhone": "+1 415 555 2671",
         "references": [{"system": "crm", "reference": "A-1"}],
     }
     return {name: value for name, value in {**order, **changes}.items() if value is not None}
@@ -73,7 +75,7 @@ async def test_the_same_reference_twice_is_one_order(
     assert first.json()["existing"] is False
     assert again.json() == {**first.json(), "existing": True}
     row = (await world.fetch("select channel, priority, description from work_order"))[0]
-    assert (row["channel"], row["priority"], row["description"]) == ("web_form", "P2", "The pump leaks")
+    assert (row["channel"], row["priority"], row["description"]) == ("web_form", "P1", "The pump leaks")
 
 
 async def test_a_contact_orders_for_their_own_customer_only(
@@ -124,9 +126,9 @@ async def test_nobody_may_not_order(world: World, client: httpx.AsyncClient) -> 
 @pytest.mark.parametrize(
     ("changes", "status", "path"),
     (
-        ({"customerId": None}, 422, "customerId"),
+        ({"customerId": None, "siteId": None, "serial": "SN-9", "contactPhone": None}, 422, "contactPhone"),
         ({"siteId": "x"}, 422, "siteId"),
-        ({"siteId": None}, 422, "siteId"),
+        ({"contactPhone": "415 555 267"}, 422, "contactPhone"),
         ({"description": "a\x00b"}, 422, "description"),
         ({"priority": "P7"}, 422, "priority"),
         ({"surprise": 1}, 422, "surprise"),

@@ -103,7 +103,9 @@ async def test_rest_refuses_instants_beyond_the_calendar(
         json={
             "customerId": str(world.customer),
             "siteId": str(world.site),
-            "description": "x",
+            "description": "It does not start",
+            "serial": "SN-1",
+            "contactPhone": "+1 415 555 2671",
             "reportedAt": instant,
         },
         headers=dispatcher.headers(),
@@ -244,6 +246,8 @@ async def test_a_customer_learns_nothing_of_anothers_order_by_its_reference(
     body = {
         "siteId": str(world.site),
         "description": "Leaks",
+        "serial": "SN-1",
+        "contactPhone": "+1 415 555 2671",
         "references": [{"system": "erp", "reference": "4711"}],
     }
     answer = await http.post("/v1/work-orders", json=body, headers={"Authorization": f"Bearer {token}"})

@@ -33,7 +33,8 @@ from callout_backend.settings import Settings
 from callout_backend.wiring import add_hooks
 from callout_dispatch import engineers
 from callout_graphql.schema import engine
-from callout_orders import articles, customers, forms
+from callout_orders import customers, forms
+from callout_orders.knowledge import articles
 from callout_people.principals import Role
 from callout_store.ids import new_id
 from callout_store.work import Database

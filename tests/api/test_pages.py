@@ -18,7 +18,7 @@ async def browser(settings: Settings, db: Database) -> AsyncIterator[httpx.Async
         yield client
 
 
-@pytest.mark.parametrize("page", ("/", "/graphql", "/s/AAAAAAAAAAAAAAAAAAAAAA.x"))
+@pytest.mark.parametrize("page", ("/", "/graphql", "/desk", "/s/AAAAAAAAAAAAAAAAAAAAAA.x"))
 async def test_every_file_of_a_page_is_there_at_an_address_of_its_content(
     browser: httpx.AsyncClient, page: str
 ) -> None:
@@ -41,7 +41,7 @@ async def test_a_browser_finds_an_icon_beside_answers_that_are_no_page(browser: 
     assert answer.content.startswith(b"<svg")
 
 
-@pytest.mark.parametrize("page", ("/", "/s/AAAAAAAAAAAAAAAAAAAAAA.x"))
+@pytest.mark.parametrize("page", ("/", "/desk", "/s/AAAAAAAAAAAAAAAAAAAAAA.x"))
 async def test_the_policy_of_a_page_lets_its_own_icon_in(browser: httpx.AsyncClient, page: str) -> None:
     """The icon is an image: a policy without our own address for images would refuse it."""
     policy = (await browser.get(page, headers={"Accept": "text/html"})).headers["content-security-policy"]

@@ -34,6 +34,11 @@ APPEND_ONLY = {
     "signature",
     "dispatch_decision",
     "scheduling_policy",
+    "order_kind",
+    "sla_policy",
+    "sla_event",
+    "article_version",
+    "notice_template",
 }
 
 VALUES = {

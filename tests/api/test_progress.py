@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from callout_orders import customers, intake, orders, progress, reading
+from callout_orders.flow import archive
 from callout_store.ids import new_id
 from callout_store.work import Database, Work
 
@@ -146,7 +147,7 @@ async def test_decisions_of_people_stand_above_visits(db: Database, desk: Desk) 
     async with db.work(desk.org_id) as work:
         await orders.cancel_order(work, canceled, "moved")
         await progress.apply_visit_facts(work, [facts(closed, ("completed", at(30)))])
-        await orders.close_order(work, closed)
+        await archive.close_by_flow(work, [closed])
         await progress.apply_visit_facts(
             work,
             [

@@ -7,7 +7,7 @@ from worlds import Phone, World
 
 from callout_backend.wiring import add_hooks
 from callout_dispatch import assign
-from callout_orders import articles
+from callout_orders.knowledge import articles
 from callout_store.errors import ResyncRequired
 from callout_store.work import Database
 from callout_sync.purge import purge

@@ -247,7 +247,7 @@ async def test_answers_stand_in_the_order_of_the_batch(world: World, count: int)
 async def test_work_on_visits_whose_order_is_over(world: World) -> None:
     """Closed orders stay closed and cancelled ones cancelled; what was done on site is kept all the same."""
     phone = world.phones[0]
-    closed, called_off = await world.order(), await world.order()
+    closed, called_off = await world.order(kind="service"), await world.order()
     done, gone = await world.visit(phone, closed), await world.visit(phone, called_off)
     await phone.push(phone.command("visit.could_not_complete", done, {"reason": "other"}))
     [answer] = await phone.push(phone.command("visit.complete", done))

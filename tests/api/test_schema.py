@@ -23,6 +23,7 @@ TYPES = {
     "JSONB": "jsonb",
     "Bytea": "bytea",
     "Timestamptz": "timestamptz",
+    "Date": "date",
 }
 OF_THE_INSTALLATION = {
     "throttle",
@@ -40,6 +41,11 @@ APPEND_ONLY = {
     "signature",
     "dispatch_decision",
     "scheduling_policy",
+    "notice_template",
+    "sla_event",
+    "sla_policy",
+    "order_kind",
+    "article_version",
 }
 
 

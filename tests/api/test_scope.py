@@ -9,8 +9,9 @@ from worlds import Phone, World
 
 from callout_backend.wiring import add_hooks
 from callout_dispatch import assign
-from callout_orders import articles, customers, forms, order_parts, stock
-from callout_orders.articles import ArticleText
+from callout_orders import customers, forms, order_parts, stock
+from callout_orders.knowledge import articles
+from callout_orders.knowledge.articles import ArticleText
 from callout_people import organisations
 from callout_store.ids import new_id
 from callout_store.work import Database

@@ -18,8 +18,9 @@ from callout_backend.wiring import add_hooks
 from callout_contracts.commands import PushEnvelope
 from callout_dispatch import assign, crew, engineers
 from callout_dispatch.engineer_terms import NewTerritory
-from callout_orders import articles, order_parts
-from callout_orders.articles import ArticleText
+from callout_orders import order_parts
+from callout_orders.knowledge import articles
+from callout_orders.knowledge.articles import ArticleText
 from callout_store.work import Database, Work
 from callout_sync.push import push
 

@@ -16,7 +16,7 @@ from worlds import Phone, World
 from callout_backend.wiring import add_hooks
 from callout_contracts import stamps
 from callout_dispatch import assign, crew
-from callout_orders import articles
+from callout_orders.knowledge import articles
 from callout_store.errors import DeviceRevoked, ResyncRequired, WrongState
 from callout_store.ids import new_id
 from callout_store.work import Database, Work

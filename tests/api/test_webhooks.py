@@ -113,7 +113,7 @@ async def row(db: Database, org_id: UUID) -> dict[str, Any]:
     async with db.work(org_id) as work:
         found = await work.fetchrow(
             "select state, attempts, last_error, extract(epoch from run_at - now())::float8 as wait_s "
-            "from outbox where org_id = $1 order by position limit 1",
+            "from outbox where org_id = $1 and channel = 'webhook' order by position limit 1",
             org_id,
         )
     assert found is not None
@@ -133,7 +133,7 @@ async def test_a_delivery_is_signed_and_names_itself(
 ) -> None:
     """Without signature anyone can forge orders at the receiver; without the key it cannot tell a repeat."""
     order_id = await happen(db, org_id, "work_order.created")
-    assert await drain(db, {"webhook": webhook}) == 1
+    assert await drain(db, {"webhook": webhook}, only=True) == 1
     ((first, headers, body),) = receiver.got
     assert first.startswith("POST /hook?x=1 ")
     assert headers["host"] == f"127.0.0.1:{receiver.port}"
@@ -156,11 +156,17 @@ async def test_only_lines_that_are_told_and_only_to_those_who_asked(db: Database
     await happen(db, silent, "work_order.created")
     async with db.work(org_id) as work:
         kinds = await work.fetch(
-            "select payload->>'kind' as kind from outbox where org_id = $1 order by position", org_id
+            "select payload->>'kind' as kind from outbox where org_id = $1 and channel = 'webhook' order by position",
+            org_id,
         )
     assert [r["kind"] for r in kinds] == ["visit.arrived", "sla.missed"]
     async with db.work(silent) as work:
-        assert await work.fetchval("select count(*) from outbox where org_id = $1", silent) == 0
+        assert (
+            await work.fetchval(
+                "select count(*) from outbox where org_id = $1 and channel = 'webhook'", silent
+            )
+            == 0
+        )
 
 
 async def test_a_line_undone_with_its_savepoint_is_not_told(db: Database, org_id: UUID) -> None:
@@ -176,7 +182,9 @@ async def test_a_line_undone_with_its_savepoint_is_not_told(db: Database, org_id
                     if kind == "visit.undone":
                         raise ZeroDivisionError
     async with db.work(org_id) as work:
-        kinds = await work.fetch("select payload->>'kind' as kind from outbox where org_id = $1", org_id)
+        kinds = await work.fetch(
+            "select payload->>'kind' as kind from outbox where org_id = $1 and channel = 'webhook'", org_id
+        )
     assert [r["kind"] for r in kinds] == ["visit.arrived"]
 
 
@@ -187,7 +195,7 @@ async def test_an_orders_lines_arrive_in_order_despite_faults(
     receiver.answers = [reply(200), reply(500), reply(503)]
     await happen(db, org_id, "work_order.created", "visit.arrived", "visit.completed")
     for _ in range(5):
-        await drain(db, {"webhook": webhook})
+        await drain(db, {"webhook": webhook}, only=True)
         await due_now(db)
     kinds = [msgspec.json.decode(body)["kind"] for _, _, body in receiver.got]
     assert kinds == [
@@ -243,7 +251,7 @@ async def test_answers(
 async def drain_once(db: Database, webhook: WebhookHandler) -> int:
     """One attempt, whatever the backoff's die says."""
     drainer = Drainer(db, {"webhook": webhook})
-    items = await outbox.claim(db)
+    items = await outbox.claim(db, channels=["webhook"])
     for item in items:
         await drainer._handle(item)
     return len(items)
@@ -255,7 +263,7 @@ async def test_retry_after_is_honoured(
     """Calling a throttling receiver early extends the throttle."""
     receiver.answers = [reply(429, retry_after="120")]
     await happen(db, org_id, "work_order.created")
-    await drain(db, {"webhook": webhook})
+    await drain(db, {"webhook": webhook}, only=True)
     found = await row(db, org_id)
     assert found["state"] == "ready"
     assert 110 < found["wait_s"] <= 120
@@ -289,7 +297,7 @@ async def test_a_webhook_switched_off_owes_nothing(
     await happen(db, org_id, "work_order.created")
     async with db.work(org_id) as work:
         await work.execute("update organisation set webhook_url = null where id = $1", org_id)
-    await drain(db, {"webhook": webhook})
+    await drain(db, {"webhook": webhook}, only=True)
     assert receiver.got == []
     assert (await row(db, org_id))["state"] == "done"
 
@@ -368,7 +376,7 @@ async def test_a_private_address_is_a_dead_letter_and_is_not_called(
                 org_id,
                 f"https://localhost:{receiver.port}/",
             )
-        await drain(db, {"webhook": guarded})
+        await drain(db, {"webhook": guarded}, only=True)
     finally:
         await guarded.close()
     assert receiver.got == []

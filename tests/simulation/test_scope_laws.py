@@ -19,8 +19,9 @@ from worlds import STROKES, Phone, World
 from callout_backend.wiring import add_hooks
 from callout_dispatch import assign, crew, engineers
 from callout_dispatch.engineer_terms import NewEngineer, NewShift, NewTerritory
-from callout_orders import articles, customers, forms, order_parts, orders, signoff, stock
+from callout_orders import customers, forms, order_parts, orders, signoff, stock
 from callout_orders.customers import NewAsset, NewContact, NewPart, NewSite
+from callout_orders.knowledge import articles
 from callout_people import organisations, users
 from callout_people.principals import Role
 from callout_people.users import NewUser

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 from node import ROOT, NodeProcess, node_program, node_project, run_node
 
-PROJECTS = (ROOT / "tests" / "clients", ROOT / "tests" / "bench" / "peers")
+PROJECTS = (
+    ROOT / "tests" / "clients",
+    ROOT / "tests" / "clients" / "openapi",
+    ROOT / "tests" / "bench" / "peers",
+)
 
 
 @pytest.mark.parametrize("folder", PROJECTS, ids=lambda folder: folder.name)

@@ -59,6 +59,11 @@ async def write_down(settings: Settings, db: Database, told: dict[str, Any]) -> 
     if track is not None:
         name = {"en": "A customer sees the engineer's way", "zh": "客户查看工程师到达情况"}
         links.append({"name": name, "url": track})
+    name = {
+        "en": "Every message that would have been sent (sign in as the supervisor)",
+        "zh": "查看所有待发消息(以主管身份登录)",
+    }
+    links.append({"name": name, "url": f"{settings.base_url}/sink"})
     file = settings.data / DEMO_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
     box = {"organisation": slug, "logins": logins, "links": links}

@@ -131,6 +131,7 @@ class Office:
         body = {
             "siteId": str(site_id),
             "description": "Water comes up through the floor drain.",
+            "serial": f"DR-{number:05d}",
             "priority": "P1",
             "kind": "repair",
             "channel": "web_form",

@@ -15,14 +15,25 @@ LEAD = {
 }
 DOORS: tuple[tuple[str, str, dict[str, str]], ...] = (
     (
+        "/desk",
+        "/desk",
+        {"en": "the agents' desk: orders that wait for an answer", "zh": "客服工作台:等待响应的工单"},
+    ),
+    (
         "/graphql",
         "GraphQL",
         {"en": "for dispatchers, phones and systems", "zh": "面向调度员、手机与系统的接口"},
     ),
+    ("/v1/docs", "/v1", {"en": "the API for other systems", "zh": "面向其他系统的开放接口"}),
     (
         "",
         "/s/…",
         {"en": "customers' sign-off, by the link they were sent", "zh": "客户签收,通过收到的链接访问"},
+    ),
+    (
+        "/sink",
+        "/sink",
+        {"en": "messages as they would have been sent, for admins", "zh": "待发消息预览(管理员)"},
     ),
     ("/healthz", "/healthz", {"en": "whether this process is alive", "zh": "进程是否存活"}),
     ("/readyz", "/readyz", {"en": "whether what it leans on is in order", "zh": "所依赖的服务是否正常"}),

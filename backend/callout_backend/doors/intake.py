@@ -15,14 +15,18 @@ from msgspec import Meta
 
 from callout_backend.doors.bodies import only_json, read_json
 from callout_backend.doors.identity import principal_of
+from callout_backend.problems import locale_of
 from callout_dispatch import engineers
 from callout_orders import intake, reading
-from callout_orders.checks import FieldRefused
+from callout_orders.precheck import taking
+from callout_orders.precheck.terms import Request as PrecheckRequest
+from callout_orders.precheck.terms import RequestFile, Taken
 from callout_people.principals import Principal, Role, require
-from callout_store.errors import AlreadyExists, NotFound
+from callout_store.errors import NotFound
 from callout_store.work import Database, Work
 
 BODY_BYTES_MAX = 64_000
+FILES_MAX = 20
 
 
 class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,16 +36,44 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference: str
 
 
-class WorkOrderRequest(msgspec.Struct, rename="camel", frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body. `customerId` may be left out by a customer's contact; `channel` is `web_form` unless said otherwise."""
+class FileGiven(msgspec.Struct, rename="camel", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file that comes with the order, by its media type (`image/png`)."""
 
-    site_id: UUID
+    media_type: str
+    name: str = ""
+    id: UUID | None = None
+
+
+class WorkOrderRequest(msgspec.Struct, rename="camel", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body. `channel` is `web_form` unless said otherwise.
+
+    Whose and where: by ids, or by `customerNumber`, `serial`, `contactPhone` or `contactEmail`; a customer's contact may
+    leave it out. `kind` and `priority` may be left to the words of the description. `fields`: values of the kind's own
+    fields.
+    """
+
     description: str
+    site_id: UUID | None = None
     customer_id: UUID | None = None
     contact_id: UUID | None = None
     asset_id: UUID | None = None
-    priority: str = "P2"
-    kind: str = "service"
+    customer_number: str | None = None
+    customer_name: str | None = None
+    contact_name: str | None = None
+    contact_phone: str | None = None
+    contact_email: str | None = None
+    phone_region: str | None = None
+    serial: str | None = None
+    product: str | None = None
+    error_code: str | None = None
+    address: str | None = None
+    lat: float | None = None
+    lng: float | None = None
+    fields: dict[str, Any] = {}
+    tags: Annotated[list[str], Meta(max_length=intake.TAGS_MAX)] = []
+    files: Annotated[list[FileGiven], Meta(max_length=FILES_MAX)] = []
+    priority: str | None = None
+    kind: str | None = None
     channel: str = "web_form"
     skills: dict[str, int] = {}
     duration_minutes: int = 60
@@ -50,6 +82,8 @@ class WorkOrderRequest(msgspec.Struct, rename="camel", frozen=True, kw_only=True
     requested_from: Annotated[datetime, Meta(tz=True)] | None = None
     requested_until: Annotated[datetime, Meta(tz=True)] | None = None
     crew_size: int = 1
+    link_duplicates: bool | None = None
+    locale: str | None = None
 
 
 @post(
@@ -59,61 +93,57 @@ class WorkOrderRequest(msgspec.Struct, rename="camel", frozen=True, kw_only=True
     include_in_schema=False,
 )
 async def create_work_order(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
-    """201 `{"id","number","existing":false}`, or 200 with `existing: true` where a reference was known."""
+    """201 `{"id","number","existing":false,"duplicateOf":null}`, or 200 with `existing: true` where a reference was known.
+
+    422 with everything that is wrong at once; `Accept-Language` says in which language.
+    """
     principal = await principal_of(request)
     require(principal, Role.ADMIN, Role.DISPATCHER, Role.CUSTOMER_CONTACT, what="create work orders")
     body = await read_json(request, WorkOrderRequest)
+    locale = body.locale or locale_of(request.headers.get("accept-language"))
 
-    async def act(work: Work) -> intake.OrderRef:
-        customer_id, contact_id = await _who_orders(work, principal, body)
+    async def act(work: Work) -> Taken:
         await engineers.check_skills(work, [("skills", body.skills)])
-        ref = await intake.create_order(
-            work,
-            intake.NewOrder(
-                customer_id=customer_id,
-                site_id=body.site_id,
-                contact_id=contact_id,
-                asset_id=body.asset_id,
-                priority=body.priority,
-                kind=body.kind,
-                description=body.description,
-                channel=body.channel,
-                skills=body.skills,
-                duration_minutes=body.duration_minutes,
-                references=tuple((one.system, one.reference) for one in body.references),
-                reported_at=body.reported_at,
-                requested_from=body.requested_from,
-                requested_until=body.requested_until,
-                crew_size=body.crew_size,
-            ),
-        )
-        if ref.existing and principal.role == Role.CUSTOMER_CONTACT:
-            (known,) = await reading.orders_by_ids(work, [ref.id])
-            if known is None or known.customer_id != customer_id:
-                # References are unique in the organisation; whose the other order is, is not this caller's business.
-                raise AlreadyExists(entity="work order", key="reference", path="references")
-        return ref
+        return await taking.take(work, await _meant(work, principal, body, locale))
 
     db: Database = request.app.state.db
-    ref = await db.run(principal.org_id, act, actor=principal.actor())
+    made = await db.run(principal.org_id, act, actor=principal.actor())
     return Response(
-        {"id": str(ref.id), "number": ref.number, "existing": ref.existing},
-        status_code=200 if ref.existing else 201,
+        {
+            "id": str(made.id),
+            "number": made.number,
+            "existing": made.existing,
+            "duplicateOf": made.duplicate_of_number,
+        },
+        status_code=200 if made.existing else 201,
         media_type=MediaType.JSON,
     )
 
 
-async def _who_orders(work: Work, principal: Principal, body: WorkOrderRequest) -> tuple[UUID, UUID | None]:
-    """Customer and contact of the order. A customer's contact orders for their own customer, whatever the body says."""
+async def _meant(work: Work, principal: Principal, body: WorkOrderRequest, locale: str) -> PrecheckRequest:
+    """The request that a body means. A customer's contact orders for their own customers, whatever the body says."""
+    given = {name: getattr(body, name) for name in body.__struct_fields__}
+    asked = PrecheckRequest(
+        **given
+        | {
+            "locale": locale,
+            "tags": tuple(body.tags),
+            "files": tuple(RequestFile(media_type=f.media_type, name=f.name, id=f.id) for f in body.files),
+            "references": tuple((one.system, one.reference) for one in body.references),
+        }
+    )
     if principal.role != Role.CUSTOMER_CONTACT:
-        if body.customer_id is None:
-            raise FieldRefused("customerId", "missing")
-        return body.customer_id, body.contact_id
+        return asked
     (own,) = await reading.contacts_by_user_ids(work, [principal.user_id])
-    for contact in own:
-        if body.customer_id in (None, contact.customer_id):
-            return contact.customer_id, body.contact_id or contact.id
-    raise NotFound(entity="customer", path="customerId")
+    mine = [one for one in own if body.customer_id in (None, one.customer_id)]
+    if not mine:
+        raise NotFound(entity="customer", path="customerId")
+    return msgspec.structs.replace(
+        asked,
+        customer_id=body.customer_id or mine[0].customer_id,
+        contact_id=body.contact_id or mine[0].id,
+        own_customer_ids=tuple(dict.fromkeys(one.customer_id for one in own)),
+    )
 
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (create_work_order,)

@@ -21,6 +21,7 @@ from callout_backend.jobs.deliver import WebhookHandler
 from callout_backend.jobs.drain import Drainer, Handlers
 from callout_backend.jobs.handlers import make_handlers
 from callout_backend.jobs.wake import FUNCTION, QUEUE, connect, deserialize, disconnect, serialize, wake
+from callout_backend.notify.pump import make_notifier
 from callout_backend.settings import Settings
 from callout_backend.wiring import make_database
 from callout_dispatch.planning import processes
@@ -67,9 +68,10 @@ async def main(
     db = make_database(settings, pool_min=1)
     processes.configure(settings.planners)
     webhook = WebhookHandler(private_allowed=settings.webhook_private)
+    notifier = make_notifier(settings)
     drainer = Drainer(
         db,
-        handlers if handlers is not None else make_handlers(settings, webhook),
+        handlers if handlers is not None else make_handlers(settings, webhook, notifier),
         slots=pace.slots,
         lease_s=pace.lease_s,
         deadline_s=pace.deadline_s,
@@ -96,6 +98,7 @@ async def main(
         await drainer.stop(pace.grace_s)
         await processes.close()
         await webhook.close()
+        await notifier.close()
         await db.stop()
 
 

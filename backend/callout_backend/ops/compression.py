@@ -4,7 +4,7 @@ Answers are packed with zstd (preferred) or gzip at their fastest level, where t
 BYTES_MIN. Packing an answer that holds both a secret and what an attacker may choose would leak the secret through its
 length (BREACH). That needs a victim's client that sends the attacker's requests with the victim's rights; ours are asked
 with a bearer token, which no foreign page can make a browser send. To be sure, what hands out tokens (`/auth/`) and the
-customers' pages, whose address is the secret (`/s/`), are never packed.
+customers' pages, whose address is the secret (`/s/`, `/q/`), are never packed.
 
 A packed body is opened at most to the largest body that any door takes: each door's own, smaller limit still holds.
 """
@@ -20,7 +20,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from callout_store.errors import BadRequestBody, BodyTooLarge, UnsupportedEncoding
 
 BYTES_MIN: Final = 1024
-NEVER: Final = ("/auth/", "/s/")
+NEVER: Final = ("/auth/", "/q/", "/s/")
 LEVEL: Final = 1
 WINDOW_BYTES_MAX: Final = 8 * 1024 * 1024
 """What a zstd frame may ask us to remember; RFC 8878 recommends that decoders allow this much."""

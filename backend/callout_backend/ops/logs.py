@@ -28,8 +28,8 @@ SAFE_CODE = re.compile(r"^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$")
 
 IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {HIDDEN}"),
-    # A sign-off link's token stands in its path.
-    (re.compile(r"(/s/)[A-Za-z0-9_-]{6,}"), rf"\1{HIDDEN}"),
+    # A customer's link (answers, notices, survey, sign-off, tracking) has its token in its path.
+    (re.compile(r"(/[anqst]/)[A-Za-z0-9_-]{6,}"), rf"\1{HIDDEN}"),
     # A JSON Web Token, wherever it turns up.
     (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*"), HIDDEN),
     # A password in a connection URL.

@@ -51,7 +51,17 @@ OUTBOX_HANDLED = Counter(
     ("channel", "outcome"),
     registry=REGISTRY,
 )
-COUNTERS: Mapping[str, Counter] = {"push_commands": PUSH_COMMANDS, "outbox_handled": OUTBOX_HANDLED}
+NOTICES_SENT = Counter(
+    "callout_notices_sent",
+    "Messages of notices by medium and what became of them",
+    ("medium", "outcome"),
+    registry=REGISTRY,
+)
+COUNTERS: Mapping[str, Counter] = {
+    "push_commands": PUSH_COMMANDS,
+    "outbox_handled": OUTBOX_HANDLED,
+    "notices_sent": NOTICES_SENT,
+}
 
 
 def observe_request(method: str, route: str, status: int, took_s: float) -> None:

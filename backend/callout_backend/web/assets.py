@@ -34,5 +34,15 @@ def asset(name: str) -> str:
 @cache
 def graphiql_page() -> str:
     """The GraphiQL page, its files at the addresses that `asset` gives: a new version is never mixed with an old."""
-    page = (STATIC_FOLDER / "graphiql" / "graphiql.html").read_text("utf-8")
+    return _page("graphiql/graphiql.html")
+
+
+@cache
+def api_page() -> str:
+    """The page of the public API, likewise."""
+    return _page("swagger/docs.html")
+
+
+def _page(name: str) -> str:
+    page = (STATIC_FOLDER / name).read_text("utf-8")
     return _ADDRESS.sub(lambda found: f'"{asset(found[1])}"', page)

@@ -1,7 +1,7 @@
-"""Renew the packaged files of the GraphQL page: `python backend/callout_backend/web/renew_vendor.py`.
+"""Renew the packaged files of the GraphQL page and of the API's page: `python backend/callout_backend/web/renew_vendor.py`.
 
 Fetches each package by name and version with `npm pack`, from whatever registry npm is set up for, checks the archive
-against the hash below, and copies the few files that the page needs, with their licences. Run by hand when a version
+against the hash below, and copies the few files that a page needs, with their licences. Run by hand when a version
 changes; the files are committed, so that nobody needs Node to run Callout.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TARGET = HERE / "static" / "graphiql"
+API_TARGET = HERE / "static" / "swagger"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,21 @@ PACKAGES = (
         {"umd/react-dom.production.min.js": "react-dom.production.min.js", "LICENSE": "LICENSE.react-dom"},
     ),
 )
+API_PACKAGE = Package(
+    "swagger-ui-dist@5.35.0",
+    "sha512-U06rpMtW9V3XPGOBeamTUSr0Z09jMX4IJuANpE/EZbAhw0G8CgwrzU4YmXkn/h0wCDNsXdGarTNNHC3sU8yVUQ==",
+    {
+        "swagger-ui-bundle.js": "swagger-ui-bundle.js",
+        "swagger-ui.css": "swagger-ui.css",
+        "LICENSE": "LICENSE.swagger-ui",
+        "NOTICE": "NOTICE.swagger-ui",
+        "swagger-ui-bundle.js.LICENSE.txt": "LICENSE.bundled",
+    },
+)
+API_NOTICE = """The files in this folder, but for docs.html, docs.css and docs.js, come from the npm package {spec},
+unchanged but for the lines that name source maps. It is under the licence in LICENSE.swagger-ui, with the notice in
+NOTICE.swagger-ui; what its file holds of further packages is under the licences in LICENSE.bundled.
+"""
 NOTICE = """The files in this folder, but for graphiql.html, page.css, page.js and session.js, come from these
 npm packages, unchanged but for the line that names a source map and for the embedded fonts, which are left out (the
 page takes the system's). Each is under the licence in the file LICENSE.<package>.
@@ -79,7 +95,7 @@ def fetch(package: Package, folder: Path) -> Path:
     return archive
 
 
-def copy(package: Package, archive: Path) -> None:
+def copy(package: Package, archive: Path, target: Path = TARGET) -> None:
     """The wanted files of an archive, into the folder of the page."""
     with tarfile.open(archive) as tar:
         for inside, name in package.files.items():
@@ -88,7 +104,7 @@ def copy(package: Package, archive: Path) -> None:
                 raise SystemExit(f"{package.spec} holds no {inside}")
             lines = FONT.sub(b"", member.read()).splitlines(keepends=True)
             # Source maps are not packaged, and a browser's tools would ask for them.
-            (TARGET / name).write_bytes(
+            (target / name).write_bytes(
                 b"".join(line for line in lines if b"sourceMappingURL=" not in line[:200])
             )
 
@@ -124,13 +140,17 @@ def bundled_licences(folder: Path) -> str:
 def main() -> int:
     """Fetch, check and copy everything, then write the notice."""
     TARGET.mkdir(parents=True, exist_ok=True)
+    API_TARGET.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for package in PACKAGES:
             copy(package, fetch(package, Path(folder)))
             print(package.spec)
+        copy(API_PACKAGE, fetch(API_PACKAGE, Path(folder)), API_TARGET)
+        print(API_PACKAGE.spec)
         (TARGET / "LICENSE.bundled").write_text(bundled_licences(Path(folder)), "utf-8")
     packages = "\n".join(f"- {package.spec}" for package in PACKAGES)
     (TARGET / "NOTICE").write_text(NOTICE.format(packages=packages), "utf-8")
+    (API_TARGET / "NOTICE").write_text(API_NOTICE.format(spec=API_PACKAGE.spec), "utf-8")
     return 0
 
 

@@ -16,6 +16,8 @@ from callout_store.journal import Entry, write_many
 from callout_store.work import Work
 
 LIVE: Final = frozenset({"open", "acknowledged"})
+ANSWER_KIND: Final = "answer_order"
+"""A to-do that asks for an order's first answer."""
 
 
 class NewTodo(msgspec.Struct, frozen=True, kw_only=True):

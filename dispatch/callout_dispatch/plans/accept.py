@@ -146,7 +146,8 @@ async def _stale(
     )
     orders = await work.fetch(
         """
-        select id, state from work_order where org_id = callout_org() and id = any($1) order by id for no key update
+        select id, case when duplicate_of_id is null then state else 'duplicate' end as state from work_order
+        where org_id = callout_org() and id = any($1) order by id for no key update
         """,
         [one.order_id for one in changes],
     )

@@ -77,7 +77,8 @@ async def count(work: Work, scope: Scope) -> int:
     found: int = await work.fetchval(
         f"""
         select (select count(*) from work_order o join site s on s.org_id = o.org_id and s.id = o.site_id
-                where o.org_id = callout_org() and o.state = any($3) and ($4::uuid is null or s.territory_id = $4))
+                where o.org_id = callout_org() and o.state = any($3) and o.duplicate_of_id is null
+                  and ($4::uuid is null or s.territory_id = $4))
              + (select count(*) from visit v {JOINED} where {STANDS}
                   and v.scheduled_start >= $1 and v.scheduled_start < $2 and ($4::uuid is null or s.territory_id = $4))
         """,
@@ -264,7 +265,8 @@ async def _waiting(work: Work, scope: Scope, limit: int) -> tuple[OrderRow, ...]
     rows = await work.fetch(
         f"""
         select {ORDER} from work_order o join site s on s.org_id = o.org_id and s.id = o.site_id
-        where o.org_id = callout_org() and o.state = any($1) and ($2::uuid is null or s.territory_id = $2)
+        where o.org_id = callout_org() and o.state = any($1) and o.duplicate_of_id is null
+          and ($2::uuid is null or s.territory_id = $2)
           and ($3::uuid[] is null or o.id = any($3))
         order by o.priority, o.arrive_due_at, o.id limit $4
         """,

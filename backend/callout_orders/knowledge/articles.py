@@ -1,10 +1,12 @@
-"""Articles: what is known about a model, a fault or a kind of order, for the phones that will need it.
+"""Articles: what is known about a model, a fault or a kind of order, for the phones that will need it, and for customers.
 
 An article whose `kind`, `model`, `fault_code` or `territory_id` is None holds for whatever it is. Which phones get one
-is the scope's rule; a retired article leaves them all.
+is the scope's rule; a retired article leaves them all. One that is `for_customers` is an answer as well: it is offered where
+an order asks about it, with its `workaround` until the fault is mended. Every revision is kept as it read
+(`article_version`): what somebody was told can be looked up for ever.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -14,15 +16,24 @@ import msgspec
 
 from callout_contracts.limits import ARTICLE_CHARS_MAX
 from callout_orders import checks
-from callout_orders.rows import Page, by_ids, page_of, page_size
-from callout_orders.terms import OrderKind
+from callout_orders.kinds import versions
+from callout_orders.knowledge.words import weighed
+from callout_orders.rows import Page, by_ids, columns_of, page_of, page_size, view_of
 from callout_store.errors import NotFound, StaleRevision
 from callout_store.ids import new_id
 from callout_store.journal import Entry, write
 from callout_store.work import Work
 
 LOCALES: Final = frozenset({"en", "zh"})
-_KINDS: Final = frozenset(kind.value for kind in OrderKind)
+INDEXED_AT_ONCE: Final = 100
+_TEXTS: Final[Mapping[str, float]] = {
+    "title": 3.0,
+    "fault_code": 4.0,
+    "model": 2.0,
+    "workaround": 1.0,
+    "body": 1.0,
+}
+"""Where words are looked for, with what one weighs there."""
 
 
 class ArticleText(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +46,27 @@ class ArticleText(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     fault_code: str | None = None
     territory_id: UUID | None = None
+    workaround: str = ""
+    for_customers: bool = False
+
+
+class ArticleVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """An article as it read at a revision."""
+
+    article_id: UUID
+    revision: int
+    title: str
+    body: str
+    workaround: str
+    locale: str
+    kind: str | None
+    model: str | None
+    fault_code: str | None
+    territory_id: UUID | None
+    for_customers: bool
+    active: bool
+    updated_at: datetime
+    updated_by: UUID | None
 
 
 class ArticleView(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +80,8 @@ class ArticleView(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     fault_code: str | None
     territory_id: UUID | None
+    workaround: str
+    for_customers: bool
     active: bool
     revision: int
     updated_at: datetime
@@ -61,22 +95,26 @@ async def save_article(
 
     With `revision` the article must still be at it. Raises BadField, NotFound (article, territory), StaleRevision.
     """
-    given = _checked(article)
+    given = _checked(article, await versions.codes(work) if article.kind is not None else frozenset())
     values = tuple(getattr(given, name) for name in given.__struct_fields__)
     if id_ is not None:
         row = await _locked(work, id_, revision)
         if row["active"] and values == tuple(row[name] for name in given.__struct_fields__):
             return id_
     article_id = id_ or new_id()
+    if id_ is not None:
+        # Of one that was written before versions were kept, what it says now.
+        await _keep(work, article_id)
     try:
         await work.execute(
             """
-            insert into article as a (id, title, body, locale, kind, model, fault_code, territory_id, updated_at,
-                updated_by)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            insert into article as a (id, title, body, locale, kind, model, fault_code, territory_id, workaround,
+                for_customers, updated_at, updated_by)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
             on conflict (org_id, id) do update
             set title = excluded.title, body = excluded.body, locale = excluded.locale, kind = excluded.kind,
                 model = excluded.model, fault_code = excluded.fault_code, territory_id = excluded.territory_id,
+                workaround = excluded.workaround, for_customers = excluded.for_customers,
                 updated_at = excluded.updated_at, updated_by = excluded.updated_by, active = true,
                 revision = a.revision + 1
             """,
@@ -87,6 +125,8 @@ async def save_article(
         )
     except asyncpg.ForeignKeyViolationError:
         raise NotFound(entity="territory", path="territoryId") from None
+    await _keep(work, article_id)
+    await _index(work, {article_id: msgspec.structs.asdict(given)})
     about = {"title": given.title, "kind": given.kind, "model": given.model, "faultCode": given.fault_code}
     await _note(work, article_id, "article.created" if id_ is None else "article.changed", about)
     return article_id
@@ -105,7 +145,29 @@ async def retire_article(work: Work, article_id: UUID, revision: int | None = No
         work.now,
         work.actor.user_id,
     )
+    await _keep(work, article_id)
+    await work.execute(
+        "delete from article_word where org_id = callout_org() and article_id = $1", article_id
+    )
     await _note(work, article_id, "article.retired", {"title": row["title"]})
+
+
+async def versions_of(
+    work: Work, article_id: UUID, *, after: int | None = None, limit: int = 50
+) -> list[ArticleVersion]:
+    """What an article said at each revision, newest first; `after` goes on below that revision. One that was written
+    before versions were kept has those since."""
+    rows = await work.fetch(
+        f"""
+        select {columns_of(ArticleVersion)} from article_version
+        where org_id = callout_org() and article_id = $1 and ($2::int is null or revision < $2)
+        order by revision desc limit $3
+        """,
+        article_id,
+        after,
+        page_size(limit),
+    )
+    return [view_of(ArticleVersion, row) for row in rows]
 
 
 async def articles_by_ids(work: Work, ids: Sequence[UUID]) -> list[ArticleView | None]:
@@ -135,7 +197,7 @@ async def articles_page(
     if active is not None:
         where("active = {}", active)
     if kind is not None:
-        where("kind = {}", checks.one_of("kind", kind, _KINDS))
+        where("kind = {}", checks.one_of("kind", kind, await versions.codes(work)))
     if model is not None:
         where("model = {}", checks.text("model", model))
     if search is not None:
@@ -146,22 +208,75 @@ async def articles_page(
     return await page_of(work, ArticleView, "article", conditions, values, after, size)
 
 
-def _checked(article: ArticleText) -> ArticleText:
+def _checked(article: ArticleText, kinds: frozenset[str]) -> ArticleText:
     return ArticleText(
         title=checks.text("title", article.title),
         body=checks.text("body", article.body, chars_max=ARTICLE_CHARS_MAX),
         locale=checks.one_of("locale", article.locale, LOCALES),
-        kind=None if article.kind is None else checks.one_of("kind", article.kind, _KINDS),
+        kind=None if article.kind is None else checks.one_of("kind", article.kind, kinds),
         model=checks.optional_text("model", article.model),
         fault_code=checks.optional_text("faultCode", article.fault_code, chars_max=40),
         territory_id=article.territory_id,
+        workaround=checks.text("workaround", article.workaround, chars_max=checks.TEXT_CHARS_MAX, blank=True),
+        for_customers=article.for_customers,
     )
+
+
+async def _keep(work: Work, article_id: UUID) -> None:
+    """Keep an article as it reads now."""
+    columns = "revision, title, body, workaround, locale, kind, model, fault_code, territory_id, for_customers, active"
+    await work.execute(
+        f"""
+        insert into article_version (article_id, {columns}, updated_at, updated_by)
+        select id, {columns}, updated_at, updated_by from article where org_id = callout_org() and id = $1
+        on conflict do nothing
+        """,
+        article_id,
+    )
+
+
+async def index_some(work: Work) -> int:
+    """Cut the words of articles that were written before there was a search; how many. Called until there are none."""
+    rows = await work.fetch(
+        f"""
+        select id, {", ".join(_TEXTS)} from article
+        where org_id = callout_org() and active and not indexed order by id limit $1 for update skip locked
+        """,
+        INDEXED_AT_ONCE,
+    )
+    await _index(work, {row["id"]: row for row in rows})
+    return len(rows)
+
+
+async def _index(work: Work, given: Mapping[UUID, Any]) -> None:
+    """Write articles' words anew, for the search; a mapping of texts by id."""
+    if not given:
+        return
+    words = [
+        (id_, word, weight)
+        for id_, article in given.items()
+        for word, weight in weighed(
+            [(article[name] or "", weight) for name, weight in _TEXTS.items()]
+        ).items()
+    ]
+    ids = list(given)
+    await work.execute("delete from article_word where org_id = callout_org() and article_id = any($1)", ids)
+    await work.execute(
+        """
+        insert into article_word (article_id, word, weight)
+        select * from unnest($1::uuid[], $2::text[], $3::float8[])
+        """,
+        [id_ for id_, _, _ in words],
+        [word for _, word, _ in words],
+        [weight for _, _, weight in words],
+    )
+    await work.execute("update article set indexed = true where org_id = callout_org() and id = any($1)", ids)
 
 
 async def _locked(work: Work, article_id: UUID, revision: int | None) -> Any:
     row = await work.fetchrow(
         """
-        select title, body, locale, kind, model, fault_code, territory_id, active, revision
+        select title, body, locale, kind, model, fault_code, territory_id, workaround, for_customers, active, revision
         from article where id = $1 for no key update
         """,
         article_id,

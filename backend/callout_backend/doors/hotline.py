@@ -1,0 +1,20 @@
+"""The hotline agent's page: `GET /hotline` holds no data; its script signs in and asks `/graphql` like any client."""
+
+from typing import Any
+
+from litestar import MediaType, Request, Response, get
+from litestar.types import ControllerRouterHandler
+
+from callout_backend.doors.signoff import html, locale_for
+from callout_backend.web.hotline_page import hotline_page
+
+
+@get("/hotline", media_type=MediaType.HTML, include_in_schema=False)
+async def hotline(request: Request[Any, Any, Any]) -> Response[str]:
+    """The page, in the visitor's language."""
+    locale = locale_for(request, None)
+    return html(hotline_page(locale), 200, locale)
+
+
+ROUTES: tuple[ControllerRouterHandler, ...] = (hotline,)
+"""The hotline agent's door."""

@@ -1,0 +1,87 @@
+"""What would have been sent: `GET /sink` a page, `GET /sink/messages` what it draws, for admins and supervisors.
+
+Messages are in the database alone; the page draws each as its reader would see it, without anything from elsewhere.
+"""
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import MediaType, Request, Response, get
+from litestar.types import ControllerRouterHandler
+
+from callout_backend.doors.identity import principal_of
+from callout_backend.doors.signoff import HEADERS, html, locale_for
+from callout_backend.notify import links
+from callout_backend.settings import Settings, signing_secret
+from callout_backend.web.notice_page import sink_page
+from callout_orders.notices import reading
+from callout_orders.notices.templates import LINK
+from callout_people.principals import Right, require_right
+from callout_store.errors import BadField
+from callout_store.ids import parse_id
+
+PAGE: Final = 50
+PAGE_HEADERS: Final = {
+    # Mails are shown in frames of their own, which may run nothing and load nothing.
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "frame-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    )
+}
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@get("/sink", media_type=MediaType.HTML, include_in_schema=False)
+async def page(request: AnyRequest) -> Response[str]:
+    """The page; it holds nothing until somebody has signed in."""
+    locale = locale_for(request, None)
+    answer = html(sink_page(locale=locale), 200, locale)
+    answer.headers.update(PAGE_HEADERS)
+    return answer
+
+
+@get("/sink/messages", include_in_schema=False)
+async def messages(request: AnyRequest) -> Response[Any]:
+    """Messages of the sink, the newest first. Filters: number, person, medium; `after` goes on."""
+    who = await principal_of(request)
+    require_right(who, Right.POLICY_MANAGE)
+    given = request.query_params
+    after = given.get("after")
+    try:
+        cursor = parse_id(after) if after else None
+    except ValueError:
+        raise BadField(path="after", why="not a cursor of this list") from None
+    settings: Settings = request.app.state.settings
+    async with request.app.state.db.work(who.org_id, actor=who.actor()) as work:
+        found = await reading.messages(
+            work,
+            sunk=True,
+            medium=given.get("medium") or None,
+            number=given.get("number"),
+            person=given.get("person"),
+            after=cursor,
+            limit=PAGE,
+        )
+    secret = signing_secret(settings)
+
+    def shown(one: reading.MessageView) -> dict[str, Any]:
+        path = (
+            ""
+            if one.first_notice_id is None
+            else f"{links.PATH}/{links.token(secret, who.org_id, one.first_notice_id)}"
+        )
+        values = msgspec.structs.asdict(one)
+        values["body"] = one.body.replace(LINK, settings.base_url + path)
+        values["subject"] = one.subject.replace(LINK, settings.base_url + path)
+        return values | {"link": path, "host": urlsplit(settings.base_url).netloc}
+
+    return Response(
+        {"items": [shown(one) for one in found.items], "after": found.end_cursor if found.has_more else None},
+        headers={**HEADERS, "Vary": "Authorization"},
+        media_type=MediaType.JSON,
+    )
+
+
+ROUTES: tuple[ControllerRouterHandler, ...] = (page, messages)

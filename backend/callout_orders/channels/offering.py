@@ -1,0 +1,30 @@
+"""Answers that may help at once, offered to who asked by a channel, and what they say of them (R2)."""
+
+from uuid import UUID
+
+from callout_orders.knowledge import offers
+from callout_orders.knowledge.offers import Offer
+from callout_orders.precheck.terms import Taken
+from callout_orders.terms import Priority
+from callout_store.errors import NotFound, WrongState
+from callout_store.work import Work
+
+
+async def offered(work: Work, taken: Taken) -> list[Offer]:
+    """The answers to a question that was just taken up: of priority P2, new, and no duplicate."""
+    if taken.existing or taken.priority != Priority.P2 or taken.duplicate_of_id is not None:
+        return []
+    return await offers.offer(work, taken.id)
+
+
+async def answered(work: Work, order_id: UUID, solved: bool) -> bool:
+    """Whoever asked says whether it helped; False where nothing was offered or the order is past that."""
+    try:
+        async with work.savepoint():
+            if solved:
+                await offers.solved(work, order_id, via="link")
+            else:
+                await offers.did_not_help(work, order_id, via="link")
+    except (NotFound, WrongState):
+        return False
+    return True

@@ -1,0 +1,358 @@
+"""Whose order it is and where: what is known of a customer, contact, site or machine by what a request names.
+
+Two statements: the first looks by ids, numbers, telephones, e-mail and serial, each through its index; the second reads the
+sites of the customer that came out. Which of several is meant is decided here, without further reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from rapidfuzz import fuzz
+
+from callout_orders.checks import FieldRefused, Gather
+from callout_orders.precheck import serials
+from callout_orders.precheck.terms import Known, Request
+from callout_orders.precheck.texts import NOUNS
+from callout_orders.precheck.words import fold
+from callout_store.errors import NotFound
+from callout_store.work import Work
+
+SITES_MAX: Final = 500
+SHARED: Final = "shared"
+"""How a customer was recognised whose telephone or e-mail others have, too: good enough for a person, not for a system."""
+ADDRESS_ALIKE: Final = 92.0
+"""From which likeness (0..100) two ways of writing an address are one."""
+
+_LOOK: Final = """
+select
+    (select coalesce(json_agg(c), '[]') from (
+        select id, name, tier from customer where org_id = callout_org() and id = $1
+        union select id, name, tier from customer where org_id = callout_org() and number = $2) c)::text as customers,
+    (select coalesce(json_agg(c), '[]') from (
+        (select id, customer_id, name, phone, email from contact where org_id = callout_org() and id = $3)
+        union all (select id, customer_id, name, phone, email from contact
+            where org_id = callout_org() and phone = $4 order by id limit 20)
+        union all (select id, customer_id, name, phone, email from contact
+            where org_id = callout_org() and email = $5 order by id limit 20)) c)::text as contacts,
+    (select coalesce(json_agg(a), '[]') from (
+        select a.id, a.site_id, a.serial, a.model, s.customer_id
+        from (
+            (select id, site_id, serial, model from asset where org_id = callout_org() and id = $6)
+            union (select id, site_id, serial, model from asset
+                where org_id = callout_org() and serial_key = $7 order by id limit 5)) a
+        join site s on s.org_id = callout_org() and s.id = a.site_id) a)::text as assets,
+    (select coalesce(json_agg(s), '[]') from (
+        select id, customer_id, name, address from site where org_id = callout_org() and id = $8) s)::text as sites
+"""
+_SITES: Final = """
+select c.name as customer_name, c.tier,
+    (select coalesce(json_agg(s), '[]') from (
+        select id, name, address, lat, lng from site
+        where org_id = callout_org() and customer_id = c.id order by id limit $3) s)::text as sites,
+    (select coalesce(json_agg(k), '[]') from (
+        select id, customer_id, name, phone, email from contact
+        where org_id = callout_org() and customer_id = c.id and (phone = $4 or email = $5) order by id limit 20) k
+    )::text as contacts,
+    (select o.site_id from work_order o
+     where o.org_id = callout_org() and o.contact_id = $2 order by o.id desc limit 1) as recent_site_id
+from customer c where c.org_id = callout_org() and c.id = $1
+"""
+
+
+class _Customer(msgspec.Struct):
+    id: UUID
+    name: str
+    tier: str
+
+
+class _Contact(msgspec.Struct):
+    id: UUID
+    customer_id: UUID
+    name: str
+    phone: str | None
+    email: str | None
+
+
+class _Asset(msgspec.Struct):
+    id: UUID
+    site_id: UUID
+    serial: str
+    model: str
+    customer_id: UUID
+
+
+class _Site(msgspec.Struct):
+    id: UUID
+    name: str
+    address: str
+    customer_id: UUID | None = None
+    lat: float | None = None
+    lng: float | None = None
+
+
+class Matched(msgspec.Struct, frozen=True, kw_only=True):
+    """What was recognised; `sites` is how many sites the customer has, `point` where the recognised one is."""
+
+    known: Known
+    sites: int = 0
+    point: tuple[float, float] | None = None
+
+
+async def match(work: Work, request: Request) -> Matched:
+    """Who and what a request speaks of. Raises NotFound for an id or number that leads nowhere."""
+    row = await work.fetchrow(
+        _LOOK,
+        request.customer_id,
+        request.customer_number,
+        request.contact_id,
+        request.contact_phone,
+        request.contact_email,
+        request.asset_id,
+        serials.key(request.serial) if request.serial else None,
+        request.site_id,
+    )
+    assert row is not None
+    own = request.own_customer_ids
+    customers = msgspec.json.decode(row["customers"], type=list[_Customer])
+    contacts = [
+        one
+        for one in msgspec.json.decode(row["contacts"], type=list[_Contact])
+        if own is None or one.customer_id in own
+    ]
+    assets = [
+        one
+        for one in msgspec.json.decode(row["assets"], type=list[_Asset])
+        if own is None or one.customer_id in own
+    ]
+    sites = [
+        one
+        for one in msgspec.json.decode(row["sites"], type=list[_Site])
+        if own is None or one.customer_id in own
+    ]
+    by: dict[str, str] = {}
+    customer_id = _customer(request, customers, contacts, assets, sites, by)
+    _refuse_strangers(request, customer_id, contacts, assets, sites)
+    if customer_id is None:
+        return Matched(known=Known(by=by))
+    contact = _contact(request, customer_id, contacts, by)
+    more = await work.fetchrow(
+        _SITES,
+        customer_id,
+        contact.id if contact else None,
+        SITES_MAX,
+        request.contact_phone,
+        request.contact_email,
+    )
+    assert more is not None
+    if contact is None:
+        contact = _contact(
+            request, customer_id, msgspec.json.decode(more["contacts"], type=list[_Contact]), by
+        )
+    asset = _asset(request, customer_id, assets, by)
+    theirs = msgspec.json.decode(more["sites"], type=list[_Site])
+    site = _site(request, asset, theirs, more["recent_site_id"], by)
+    known = Known(
+        customer_id=customer_id,
+        customer_name=more["customer_name"],
+        customer_tier=more["tier"],
+        contact_id=contact.id if contact else None,
+        contact_name=contact.name if contact else None,
+        contact_phone=contact.phone if contact else None,
+        contact_email=contact.email if contact else None,
+        site_id=site.id if site else None,
+        site_name=site.name if site else None,
+        site_address=site.address if site else None,
+        asset_id=asset.id if asset else None,
+        asset_serial=asset.serial if asset else None,
+        asset_model=asset.model if asset else None,
+        by=by,
+    )
+    point = (site.lat, site.lng) if site and site.lat is not None and site.lng is not None else None
+    return Matched(known=known, sites=len(theirs), point=point)
+
+
+def _customer(
+    request: Request,
+    customers: Sequence[_Customer],
+    contacts: Sequence[_Contact],
+    assets: Sequence[_Asset],
+    sites: Sequence[_Site],
+    by: dict[str, str],
+) -> UUID | None:
+    """The customer: as named; else whose site, machine or contact it is."""
+    own = request.own_customer_ids
+    if request.customer_id is not None or request.customer_number is not None:
+        if request.customer_id is not None:
+            found = next((one.id for one in customers if one.id == request.customer_id), None)
+            path, how = "customerId", "id"
+        else:
+            found = next((one.id for one in customers), None)
+            path, how = "customerNumber", "number"
+        if found is None or (own is not None and found not in own):
+            raise NotFound(entity="customer", path=path)
+        by["customer"] = how
+        return found
+    by_phone = [one for one in contacts if one.phone and one.phone == request.contact_phone]
+    by_email = [one for one in contacts if one.email and one.email == request.contact_email]
+    for owners, how in (
+        ([one.customer_id for one in sites if one.id == request.site_id], "site"),
+        ([one.customer_id for one in assets if one.id == request.asset_id], "asset"),
+        ([one.customer_id for one in contacts if one.id == request.contact_id], "contact"),
+        ([one.customer_id for one in assets], "serial"),
+        ([one.customer_id for one in by_phone], "phone"),
+        ([one.customer_id for one in by_email], "email"),
+    ):
+        if len(set(owners)) == 1 and owners[0] is not None:
+            by["customer"] = how
+            return owners[0]
+    if by_phone or by_email:
+        # Several customers share it: the one with a contact of this name, else the one that was made last.
+        shared = by_phone or by_email
+        name = fold(request.contact_name or "")
+        same = [one for one in shared if name and fold(one.name) == name]
+        by["customer"] = SHARED
+        return max(same or shared, key=lambda one: one.id).customer_id
+    if own is not None and len(own) == 1:
+        by["customer"] = "only"
+        return own[0]
+    return None
+
+
+def _refuse_strangers(
+    request: Request,
+    customer_id: UUID | None,
+    contacts: Sequence[_Contact],
+    assets: Sequence[_Asset],
+    sites: Sequence[_Site],
+) -> None:
+    """Ids that were given lead to rows of this customer, or to nothing that this caller may know of."""
+    if request.site_id is not None and not any(
+        one.id == request.site_id and one.customer_id == customer_id for one in sites
+    ):
+        raise NotFound(entity="site", path="siteId")
+    if request.contact_id is not None and not any(
+        one.id == request.contact_id and one.customer_id == customer_id for one in contacts
+    ):
+        raise NotFound(entity="contact", path="contactId")
+    if request.asset_id is not None and not any(
+        one.id == request.asset_id
+        and one.customer_id == customer_id
+        and request.site_id in (None, one.site_id)
+        for one in assets
+    ):
+        raise NotFound(entity="asset", path="assetId")
+
+
+def _contact(
+    request: Request, customer_id: UUID, contacts: Sequence[_Contact], by: dict[str, str]
+) -> _Contact | None:
+    theirs = [one for one in contacts if one.customer_id == customer_id]
+    for how, fits in (
+        ("id", [one for one in theirs if one.id == request.contact_id]),
+        ("phone", [one for one in theirs if one.phone and one.phone == request.contact_phone]),
+        ("email", [one for one in theirs if one.email and one.email == request.contact_email]),
+    ):
+        if fits:
+            by["contact"] = how
+            # Of several with one telephone, the one of this name.
+            name = fold(request.contact_name or "")
+            return next((one for one in fits if name and fold(one.name) == name), fits[0])
+    return None
+
+
+def _asset(
+    request: Request, customer_id: UUID, assets: Sequence[_Asset], by: dict[str, str]
+) -> _Asset | None:
+    theirs = [
+        one for one in assets if one.customer_id == customer_id and request.site_id in (None, one.site_id)
+    ]
+    for how, fits in (("id", [one for one in theirs if one.id == request.asset_id]), ("serial", theirs)):
+        if fits:
+            by["asset"] = how
+            return fits[0]
+    return None
+
+
+def _site(
+    request: Request,
+    asset: _Asset | None,
+    theirs: Sequence[_Site],
+    recent: UUID | None,
+    by: dict[str, str],
+) -> _Site | None:
+    """The site: as named, the machine's, the one with this address, the customer's only one, or where the contact's last
+    order was. With an address that is none of these it is a new place."""
+    wanted = request.site_id or (asset.site_id if asset else None)
+    if wanted is not None:
+        by["site"] = "id" if request.site_id else "asset"
+        return next((one for one in theirs if one.id == wanted), None)
+    if request.address:
+        best = max(theirs, key=lambda one: _alike(request.address or "", one.address), default=None)
+        if best is not None and _alike(request.address, best.address) >= ADDRESS_ALIKE:
+            by["site"] = "address"
+            return best
+        return None
+    if request.lat is not None:
+        return None
+    if len(theirs) == 1:
+        by["site"] = "only"
+        return theirs[0]
+    found = next((one for one in theirs if one.id == recent), None)
+    if found is not None:
+        by["site"] = "recent"
+    return found
+
+
+def _alike(one: str, other: str) -> float:
+    first, second = (" ".join(fold(text).replace(",", " ").split()) for text in (one, other))
+    if not first or not second:
+        return 0.0
+    # A house number decides: 12 Main St is not 21 Main St, however near the letters are.
+    if _digits(first) != _digits(second):
+        return 0.0
+    return float(fuzz.ratio(first, second))
+
+
+def _digits(text: str) -> list[str]:
+    return "".join(char if char.isdigit() else " " for char in text).split()
+
+
+def need_customer(request: Request, matched: Matched, *, may_create: bool, gather: Gather) -> tuple[str, ...]:
+    """What would have to be made; what may not be made is refused through `gather`."""
+    known = matched.known
+    makes: list[str] = []
+    named = bool(request.contact_name or request.contact_phone or request.contact_email)
+    reachable = named or bool(request.customer_name)
+    own = request.own_customer_ids is not None
+    if known.customer_id is None:
+        if may_create and reachable and not own:
+            makes += ["customer", "site"]
+        else:
+            with gather:
+                if may_create and not own:
+                    raise FieldRefused(
+                        "contactPhone",
+                        "needed",
+                        noun=NOUNS["contact_phone"][0],
+                        noun_zh=NOUNS["contact_phone"][1],
+                    )
+                raise FieldRefused("customerId", "unknown_customer")
+    elif known.by.get("customer") == SHARED and not may_create:
+        with gather:
+            raise FieldRefused("customerId", "unknown_customer")
+    elif known.site_id is None:
+        if may_create and (request.address or request.lat is not None or not matched.sites):
+            makes.append("site")
+        else:
+            with gather:
+                if matched.sites > 1:
+                    path = "address" if may_create else "siteId"
+                    raise FieldRefused(path, "unknown_site", count=matched.sites)
+                raise FieldRefused("siteId", "unknown_site_none")
+    if named and known.contact_id is None and may_create:
+        makes.append("contact")
+    return tuple(makes)

@@ -1,0 +1,304 @@
+"""Files that are sent as sheets: what is read, and what is refused before it does harm."""
+
+import io
+import struct
+import zipfile
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from public_api import csv_bytes, write_bomb, xlsx_bytes
+
+from callout_orders.checks import FieldsRefused
+from callout_orders.imports import convert, headers, mapping, sheets
+from callout_orders.imports.mapping import Column, Config
+from callout_orders.imports.refusals import SheetRefused
+from callout_orders.imports.safe_cells import guarded, is_risky, unguarded
+
+TABLE = [
+    ["工单号", "故障描述", "联系电话"],
+    ["A-1", "漏水;要快", "13800138000"],
+    ["A-2", 'says "stop"', "400-810-8888"],
+]
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+@pytest.mark.parametrize("encoding", ("utf-8", "utf-8-sig", "gb18030", "utf-16"))
+@pytest.mark.parametrize("delimiter", (",", ";", "\t"))
+def test_what_spreadsheet_programs_write_is_read(encoding: str, delimiter: str) -> None:
+    """A Chinese Excel writes GB18030, a European one semicolons: asking people to convert loses them."""
+    found = sheets.read(csv_bytes(TABLE, delimiter=delimiter, encoding=encoding))
+    assert found.headers == TABLE[0]
+    assert [cells for _, cells in found.rows] == TABLE[1:]
+    assert [n for n, _ in found.rows] == [2, 3]
+
+
+def test_a_workbook_is_read_as_it_looks() -> None:
+    """Telephone numbers that Excel keeps as numbers, days that it keeps as days, titles above the headers."""
+    data = xlsx_bytes(
+        [
+            ["周报 2026-11"],
+            [],
+            ["工单号", "故障描述", "联系电话", "创建时间", "纬度"],
+            ["A-1", "漏水", 13800138000, datetime(2026, 11, 1, 9, 30), 31.5],
+            [],
+            ["A-2", "=1+1", 0, date(2026, 11, 2), True],
+        ],
+        sheets=("一", "二"),
+    )
+    found = sheets.read(data)
+    assert (found.format, found.name) == ("xlsx", "一")
+    assert found.rows[0] == (4, ["A-1", "漏水", "13800138000", "2026-11-01T09:30:00", "31.5"])
+    assert found.rows[1][0] == 6
+    with pytest.raises(SheetRefused) as refused:
+        sheets.read(data, sheet="三")
+    assert "一, 二" in refused.value.message("zh")
+
+
+def refusal(data: bytes) -> SheetRefused:
+    with pytest.raises(SheetRefused) as caught:
+        sheets.read(data)
+    assert caught.value.message("zh") != caught.value.message("en")
+    return caught.value
+
+
+def test_a_zip_bomb_is_refused_by_the_limit_it_breaks(tmp_path: Path) -> None:
+    """A hundred kilobytes that unpack to a gigabyte would end the worker, and with it everybody's messages."""
+    bomb = write_bomb(tmp_path / "bomb.xlsx", sheets.UNPACKED_BYTES_MAX // 1_000_000 + 1)
+    assert len(bomb) < 1_000_000
+    found = refusal(bomb)
+    assert (found.details["reason"], found.details["limit"]) == ("zip_unpacked", sheets.UNPACKED_BYTES_MAX)
+    assert str(sheets.UNPACKED_BYTES_MAX) in found.message("en")
+
+
+def test_an_archive_that_lies_about_its_sizes_is_refused(tmp_path: Path) -> None:
+    """The size in the archive's directory is the sender's word: a library that trusts it unpacks the rest as well."""
+    bomb = bytearray(write_bomb(tmp_path / "bomb.xlsx", 30))
+    at = bomb.rfind(b"PK\x01\x02")
+    assert struct.unpack_from("<I", bomb, at + 24)[0] == 30_000_000
+    struct.pack_into("<I", bomb, at + 24, 1_000)
+    assert refusal(bytes(bomb)).details["reason"] == "zip_broken"
+
+
+def workbook(sheet: str, **more: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+        archive.writestr("xl/worksheets/sheet1.xml", sheet)
+        for name, text in more.items():
+            archive.writestr(name, text)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("sheet", "reason"),
+    (
+        # Two cells that span seventeen billion.
+        ('<sheetData><row><c r="A1"><v>1</v></c></row><row><c r="B1048576"><v>1</v></c></row></sheetData>', "rows"),
+        ('<sheetData><row r="1"><c s="1" r="XFD1" t="n"><v>1</v></c></row></sheetData>', "columns"),
+        ("<sheetData><row r='1'><x:c r='ZZ1'><v>1</v></x:c></row></sheetData>", "columns"),
+        # A colour down to the last row is no cell; that the rest is no workbook is found out by the library.
+        ('<sheetData><row r="1048576"><c r="A1048576" s="3"/></row></sheetData>', "zip_broken"),
+    ),
+)  # fmt: skip
+def test_cells_that_reach_too_far_are_seen_before_they_are_laid_out(sheet: str, reason: str) -> None:
+    """A library that makes a table of all cells between the first and the last needs memory for all of them."""
+    assert refusal(workbook(sheet)).details["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    (
+        (b"", "empty"),
+        (b"\r\n \n", "empty"),
+        (b"a,b,c\n", "no_rows"),
+        (b"\xd0\xcf\x11\xe0" + b"\0" * 100, "old_format"),
+        (b"PK\x03\x04 and nothing else", "zip_broken"),
+        (b"\xff\xfe\x00", "encoding"),
+        (b"\x81\xff\x00\xfe,b\n1,2", "encoding"),
+        (b"h\n" + b"x" * (sheets.CELL_CHARS_MAX + 1), "cell"),
+        (b"h\n" + b"1\n" * (sheets.ROWS_MAX + 20), "rows"),
+        (b"h\n" + b"1," * (sheets.COLUMNS_MAX + 1) + b"1", "columns"),
+        (b"x" * (sheets.FILE_BYTES_MAX + 1), "bytes"),
+    ),
+)
+def test_what_is_no_sheet_is_refused_with_its_limit(data: bytes, reason: str) -> None:
+    """ "Could not import" leaves people with nothing to do but to try again."""
+    assert refusal(data).details["reason"] == reason
+
+
+def test_a_picture_in_an_archive_is_no_sheet() -> None:
+    """Any zip would be handed to the library otherwise."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("word/document.xml", "<document/>")
+    assert refusal(out.getvalue()).details["reason"] == "not_a_sheet"
+
+
+def test_headers_of_one_name_and_of_none_are_told_apart() -> None:
+    """Columns that overwrite each other lose data silently."""
+    found = sheets.read(b"name,name,,empty\n1,2,3,\n")
+    assert found.headers == ["name", "name (2)", "#3", "empty"]
+
+
+@pytest.mark.parametrize(
+    ("header", "field"),
+    (
+        ("联系电话", "contact_phone"),
+        ("Phone Number", "contact_phone"),
+        ("contactPhone", "contact_phone"),
+        ("S/N", "serial"),
+        ("设备序列号(必填)", "serial"),
+        ("Created (UTC)", "created_at"),
+        ("ticket-id", "reference"),
+        ("Shoe size", None),
+    ),
+)
+def test_headers_tell_what_they_are(header: str, field: str | None) -> None:
+    """A sheet that is understood as it is needs no setting up."""
+    assert headers.guess(header) == field
+
+
+# ------------------------------------------------------------------------------------------------ cells
+
+
+@pytest.mark.parametrize(
+    "text",
+    ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "=1", "＋1", "－1", "＠x", "﹦1", "\t=1", "\r=1", "\n=1", " =1", "\u3000=1", "−1+2",
+     "=HYPERLINK(\"http://x\",\"y\")", "=cmd|'/c calc'!A1", "|x", "%x", "\ufeff=1"),
+)  # fmt: skip
+def test_what_a_program_may_take_for_a_formula_is_guarded(text: str) -> None:
+    """A customer who writes `=HYPERLINK(…)` as a description would have the dispatcher's Excel run it."""
+    assert guarded(text).startswith("'")
+    assert not is_risky(guarded(text))
+
+
+@pytest.mark.parametrize("text", ("12", "-12", "-1.5", "1,5", "WO-1", "a=b", "", "2026-11-01", "漏水"))
+def test_numbers_and_words_stay_as_they_are(text: str) -> None:
+    """An apostrophe before each number turns a column of sums into text."""
+    assert guarded(text) == text
+
+
+@given(st.text(max_size=30))
+@example("''=1")
+def test_what_was_exported_and_imported_again_is_what_it_was(text: str) -> None:
+    """Mending a list of failed rows must not change the cells that nobody touched."""
+    assert unguarded(guarded(text)) == text
+
+
+# ------------------------------------------------------------------------------------------------ rows
+
+
+def row(table: list[list[str]], **config: Any) -> convert.Row:
+    made = mapping.checked(Config(**config))
+    plan = mapping.plan(made, table[0])
+    return convert.converted(made, plan, 2, table[1], "row-1", zone=SHANGHAI, locale="zh")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ("2026-11-01 09:30", "2026/11/1 9:30", "2026年11月1日 09:30", "2026-11-01T01:30:00Z", "2026-11-01T09:30:00+08:00",
+     "46327.3958333"),
+)  # fmt: skip
+def test_local_times_are_the_organisations(text: str) -> None:
+    """Times read as UTC would make every order of the week eight hours late, or early."""
+    found = row([["描述", "创建时间"], ["x", text]])
+    assert found.request is not None
+    assert found.request.created_at is not None
+    assert found.request.created_at.isoformat() == "2026-11-01T01:30:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "text", ("03/04/2026", "yesterday", "2026-13-01", "9999-01-01", "0001-01-01", "1e400")
+)
+def test_a_time_that_could_be_another_is_refused(text: str) -> None:
+    """03/04 is in March or in April: a guess is wrong for half of the world."""
+    found = row([["描述", "创建时间"], ["x", text]])
+    assert found.request is None
+    assert [(fault.column, fault.field) for fault in found.faults] == [("创建时间", "created_at")]
+
+
+def test_all_faults_of_a_row_are_named_with_their_columns() -> None:
+    """A row that is mended and refused again for the next cell is mended ten times."""
+    found = row([["描述", "纬度", "创建时间", "预计时长"], ["x\ufffd", "north", "soon", "1.5"]])
+    assert {fault.column for fault in found.faults} == {"描述", "纬度", "创建时间", "预计时长"}
+    assert all(fault.en and fault.zh for fault in found.faults)
+
+
+def test_words_constants_and_further_references() -> None:
+    """What the sheet does not say, the template does."""
+    found = row(
+        [
+            ["描述", "紧急程度", "CRM", "技能", "电池", "lat", "lng"],
+            ["x", "紧急", "C-1", "sewer:2、电气", "是", "0", "0.0"],
+        ],
+        columns=(
+            Column(header="CRM", field="reference.crm"),
+            Column(header="技能", field="skills", values={}),
+            Column(header="电池", field="field.battery"),
+        ),
+        constants={"channel": "hotline", "priority": "P2"},
+    )
+    assert found.request is not None
+    assert found.request.priority == "P0"
+    assert found.request.channel == "hotline"
+    assert found.request.references == (("import", "row-1"), ("crm", "C-1"))
+    assert found.request.skills == {"sewer": 2, "电气": 1}
+    assert found.request.fields == {"battery": True}
+    assert (found.request.lat, found.request.lng) == (None, None), "0/0 means that nobody knew"
+
+
+def test_a_bad_template_is_told_everything_at_once() -> None:
+    """A form that is refused field by field is filled in field by field."""
+    with pytest.raises(FieldsRefused) as refused:
+        mapping.checked(
+            Config(
+                columns=(
+                    Column(header="A", field="serial"),
+                    Column(header="A", field="nothing"),
+                    Column(header="B", field="created_at", formats=("no sign",)),
+                ),
+                constants={"zzz": "1"},
+            ),
+        )
+    assert {fault.path for fault in refused.value.faults} == {
+        "config.columns.1.header",
+        "config.columns.1.field",
+        "config.columns.2.formats.0",
+        "config.constants.zzz",
+    }
+
+
+def test_a_sheet_of_which_nothing_is_known_is_refused() -> None:
+    """Twenty thousand rows that each fail for the same reason are one refusal."""
+    with pytest.raises(SheetRefused) as refused:
+        mapping.plan(Config(guess=False), ["描述"])
+    assert refused.value.details["reason"] == "no_header"
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_the_reader(data: bytes) -> None:
+    """Whatever is sent is a sheet or a refusal; anything else would be a fault of ours."""
+    try:
+        found = sheets.read(data)
+    except SheetRefused:
+        return
+    assert found.rows
+
+
+@given(st.lists(st.lists(st.text(max_size=20), min_size=3, max_size=3), min_size=1, max_size=5))
+def test_no_cells_break_a_row(table: list[list[str]]) -> None:
+    """Whatever stands in the cells becomes a request or faults."""
+    config = Config(
+        columns=tuple(
+            Column(header=str(n), field=field) for n, field in enumerate(("created_at", "skills", "lat"))
+        )
+    )
+    plan = mapping.plan(config, ["0", "1", "2"])
+    for cells in table:
+        found = convert.converted(config, plan, 1, cells, "row", zone=SHANGHAI, locale="en")
+        assert (found.request is None) == bool(found.faults)
