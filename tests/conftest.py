@@ -36,6 +36,7 @@ import pytest
 from callout_backend.embedded import EmbeddedServers, Urls
 from callout_backend.embedded.processes import end, servers_in
 from callout_backend.settings import Settings
+from callout_store.sealing import Seal
 from callout_store.work import Database
 
 PREFIX = "callout-test-"
@@ -43,6 +44,7 @@ STARTING_SECONDS = 60
 OWN_PREFIX = "callout-own-"
 """Folders of tests that start and stop servers themselves: between two starts nobody holds the lock."""
 OWN_SECONDS = 3600
+SECRET = "tests-only-" + "0123456789abcdef" * 2
 SEED = int(os.environ.get("CALLOUT_TEST_SEED") or random.SystemRandom().randrange(2**31))
 
 hypothesis.settings.register_profile("callout", deadline=None, print_blob=True)
@@ -136,6 +138,7 @@ def database_url(database_urls: Urls) -> str:
 async def db(database_url: str) -> AsyncIterator[Database]:
     """The file's database, started."""
     database = Database(database_url)
+    database.seal = Seal(lambda: (SECRET,))
     await database.start()
     yield database
     await database.stop()
@@ -156,7 +159,7 @@ def settings(database_urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> S
         database_url=database_urls.database,
         migrate_url=database_urls.owner,
         redis_url=database_urls.redis,
-        secret="tests-only-" + "0123456789abcdef" * 2,
+        secret=SECRET,
         public_url="http://t",
         workers=1,
         pool_max=5,

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from callout_backend.house import servers_for
-from callout_backend.reach import refuse_unreachable
+from callout_backend.reach import NoTables, refuse_unreachable
 from callout_backend.settings import Settings
 from callout_backend.texts import say
 from callout_backend.wiring import make_database
@@ -44,7 +45,11 @@ def run(settings: Settings, act: Callable[[Database], Awaitable[T]]) -> T:
     """`act` with a started database, that of a `callout run` beside us or the one given."""
     with servers_for(settings) as full:
         refuse_unreachable(full.database_url or "")
-        return asyncio.run(_with_database(full, act))
+        try:
+            return asyncio.run(_with_database(full, act))
+        except asyncpg.UndefinedTableError as fault:
+            # Whoever follows the README in another order has an empty database.
+            raise NoTables() from fault
 
 
 async def _with_database(settings: Settings, act: Callable[[Database], Awaitable[T]]) -> T:

@@ -50,7 +50,7 @@ from callout_backend.ops.envelope import Envelope
 from callout_backend.problems import EXCEPTION_HANDLERS
 from callout_backend.settings import Settings, signing_secret
 from callout_backend.web.assets import STATIC_FOLDER, graphiql_page, refuse_odd_name
-from callout_backend.wiring import add_hooks, add_places, make_database
+from callout_backend.wiring import add_hooks, add_places, add_seal, make_database
 from callout_graphql.endpoint import CalloutGraphQL
 from callout_people.tokens import TokenIssuer
 from callout_store.clock import Clock
@@ -97,6 +97,7 @@ def create_app(
         db = make_database(settings, clock=clock)
     else:
         add_hooks(db)
+        add_seal(db, settings)
         add_places(db, settings)
     issuer = TokenIssuer(
         signing_secret(settings),

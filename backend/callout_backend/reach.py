@@ -19,6 +19,14 @@ class Unreachable(RuntimeError):
         super().__init__(say("unreachable", why=why))
 
 
+class NoTables(Unreachable):
+    """The database is there, and empty."""
+
+    def __init__(self) -> None:
+        self.why = say("no_tables")
+        RuntimeError.__init__(self, self.why)
+
+
 async def connect(url: str) -> Any:
     """A connection that asyncpg opened, to be closed by the caller. Raises `Unreachable`."""
     try:

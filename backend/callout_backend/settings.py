@@ -44,6 +44,7 @@ class Settings:
     workers: int = 2
     planners: int = 2
     secret: str | None = None
+    secret_before: str | None = None
     public_url: str | None = None
     server_user: str | None = None
     pool_min: int = 1
@@ -108,6 +109,11 @@ class Settings:
     def storage_place(self) -> str:
         """Where photos lie: CALLOUT_STORAGE, else a folder in the data folder."""
         return self.storage or str(self.data / "photos")
+
+    @property
+    def secrets_before(self) -> tuple[str, ...]:
+        """Earlier signing secrets: what tenants' secrets that were sealed under them are still opened with."""
+        return tuple(one for one in (self.secret_before or "").split(",") if one)
 
     def needs_embedded(self) -> tuple[bool, bool]:
         """Which servers are not given from outside: (PostgreSQL, Redis)."""
@@ -251,6 +257,10 @@ def _secret(text: str) -> str:
     return text
 
 
+def _secrets(text: str) -> str:
+    return ",".join(_secret(one.strip()) for one in text.split(",") if one.strip())
+
+
 def _user(text: str) -> str:
     if not text.replace("-", "").replace("_", "").isalnum():
         raise ValueError
@@ -296,6 +306,13 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("CALLOUT_WORKERS", "workers", *_whole(1, 64)),
     Variable("CALLOUT_PLANNERS", "planners", *_whole(1, 64)),
     Variable("CALLOUT_SECRET", "secret", _secret, f"at least {SECRET_CHARS_MIN} characters", secret=True),
+    Variable(
+        "CALLOUT_SECRET_BEFORE",
+        "secret_before",
+        _secrets,
+        f"earlier values of CALLOUT_SECRET, {SECRET_CHARS_MIN} characters or more each, with commas between them",
+        secret=True,
+    ),
     Variable(
         "CALLOUT_PUBLIC_URL", "public_url", *_url("http", "https", example="https://service.example.com")
     ),

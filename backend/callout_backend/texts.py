@@ -10,6 +10,10 @@ TEXTS: dict[str, dict[str, str]] = {
         "en": "The database cannot be reached: {why}. `callout doctor` says more.",
         "zh": "无法连接数据库:{why}。`callout doctor` 可给出详情。",
     },
+    "no_tables": {
+        "en": "The database has no tables yet: `callout migrate` makes them.",
+        "zh": "数据库中还没有表:请先运行 `callout migrate`。",
+    },
     "password": {"en": "Password", "zh": "密码"},
     "ended": {"en": "Everything has ended. The data is kept.", "zh": "已全部停止,数据已保留。"},
     "page": {"en": "Start page", "zh": "首页"},

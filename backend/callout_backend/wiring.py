@@ -17,7 +17,7 @@ import callout_people.tables
 import callout_store.tables
 import callout_sync.tables
 from callout_backend.jobs import desk, sweeps, webhooks
-from callout_backend.settings import Settings, SettingsError
+from callout_backend.settings import Settings, SettingsError, signing_secret
 from callout_dispatch import on_order, red_watch, second_visit
 from callout_dispatch.arrivals import etas
 from callout_dispatch.places import geocodes, speeds, territories
@@ -26,12 +26,15 @@ from callout_geo.geocoding import BadGeocoder, GeocoderSettings
 from callout_orders.desk import following, people
 from callout_orders.flow import reading as flow_reading
 from callout_orders.flow import run as flow_run
+from callout_orders.flow.deadlines import CHANNEL as STEP_CHANNEL
 from callout_orders.knowledge import offers
 from callout_orders.notices import channels as notice_channels
 from callout_orders.notices import fan as notice_fan
 from callout_orders.precheck import links
 from callout_orders.sla import states as sla_states
+from callout_store import timers
 from callout_store.clock import Clock
+from callout_store.sealing import Seal
 from callout_store.work import Database
 from callout_sync import scope
 
@@ -70,10 +73,17 @@ def make_database(settings: Settings, *, clock: Clock | None = None, pool_min: i
         pool_max=settings.pool_max,
     )
     add_hooks(db)
+    add_seal(db, settings)
     add_places(db, settings)
     if settings.clock is not None:
         rest_arrivals(db)
+        timers.rest(STEP_CHANNEL)
     return db
+
+
+def add_seal(db: Database, settings: Settings) -> None:
+    """Say what tenants' secrets are sealed with before they are stored."""
+    db.seal = db.seal or Seal(lambda: (signing_secret(settings), *settings.secrets_before))
 
 
 def rest_arrivals(db: Database) -> None:
@@ -143,7 +153,6 @@ def add_hooks(db: Database) -> None:
         second_visit.hear_wanted,
         # A flow may have closed an order.
         links.follow_again,
-        webhooks.owe,
         offers.offer_later,
         sweeps.arm_for_organisation,
         sla_states.watch,
@@ -153,7 +162,8 @@ def add_hooks(db: Database) -> None:
         speeds.observe_told,
         territories.place_told,
         desk.tell,
-        # Last: what the others wrote into the journal is for people to hear of.
+        # Last: what the others wrote into the journal is for systems and people to hear of.
+        webhooks.owe,
         notice_fan.owe,
     ):
         if hook not in db.journal_hooks:

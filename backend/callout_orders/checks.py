@@ -14,6 +14,7 @@ from uuid import UUID
 import phonenumbers
 
 from callout_geo.points import BadPoint, parse_point, refuse_null_island
+from callout_store import whys
 from callout_store.clock import YEARS, taken_instant
 from callout_store.errors import BadField, BadFields, LimitExceeded, PointInvalid, Refusal
 
@@ -126,6 +127,7 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
     "channel_code": ("a code is a small letter, then up to 38 of a-z, 0-9, hyphen and underscore",
                      "代码须以小写字母开头,后接至多 38 个小写字母、数字、连字符或下划线"),
     "channel_kept": ("it cannot be changed any more; make another channel", "不能修改,请另建渠道"),
+    "secret_again": ("where it is sent to was changed: enter it again", "其发送地址已更改,请重新填写"),
     "channel_key": ("an EncodingAESKey is 43 letters and digits, as the service shows it",
                     "EncodingAESKey 为服务商后台显示的 43 位字母和数字"),
     "channel_url": ("it is no address that begins with https:// and names a host, without user or query",
@@ -209,7 +211,16 @@ class FieldsRefused(BadFields):
 
 def why_of(fault: Refusal, locale: str) -> str:
     """The reason of a refusal alone, where it has one, else its sentence, in `en` or `zh`."""
-    return fault.why(locale) if isinstance(fault, FieldRefused) else fault.message(locale)
+    if isinstance(fault, FieldRefused):
+        return fault.why(locale)
+    if type(fault) is BadField and "why" in fault.details:
+        why = str(fault.details["why"])
+        return whys.chinese(why) if locale.startswith("zh") else why
+    return fault.message(locale)
+
+
+REFUSED: Final = (FieldsRefused, BadField, PointInvalid, LimitExceeded)
+"""What `Gather` collects."""
 
 
 class Gather:
@@ -225,13 +236,17 @@ class Gather:
         return self
 
     def __exit__(self, _: object, fault: BaseException | None, __: object) -> bool:
+        if not isinstance(fault, REFUSED):
+            return False
+        self.add(fault)
+        return True
+
+    def add(self, fault: "FieldsRefused | BadField | PointInvalid | LimitExceeded") -> None:
+        """Collect a refusal that was caught."""
         if isinstance(fault, FieldsRefused):
             self.faults += fault.faults
-            return True
-        if isinstance(fault, BadField | PointInvalid | LimitExceeded):
+        else:
             self.faults.append(fault)
-            return True
-        return False
 
     def settle(self) -> None:
         """Raise what was found: the one fault itself, or FieldsRefused for several."""

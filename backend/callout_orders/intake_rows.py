@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from callout_orders.desk.assignment import Assigned, Coming, choose, watch
+from callout_orders.desk.assignment import Assigned, Coming, Counted, choose, watch
 from callout_orders.flow import run as flow
 from callout_orders.sla import milestones
 from callout_orders.sla.milestones import CHANNEL as SLA_CHANNEL
@@ -20,6 +20,8 @@ from callout_store.work import Work
 
 __all__ = ["SLA_CHANNEL", "Fresh", "insert", "sla_key"]
 
+_DONE: Final = ("responded_at", "arrived_at", "resolved_at", "closed_at", "archived_at")
+"""Set from the start only of an order that was done elsewhere."""
 _COLUMNS: Final = {
     "id": "uuid",
     "number": "text",
@@ -59,12 +61,25 @@ _COLUMNS: Final = {
     "created_by": "uuid",
     "team_id": "uuid",
     "handler_id": "uuid",
+    "flow_waits": "text[]",
+    **dict.fromkeys(_DONE, "timestamptz"),
 }
 _FROM_ORDER: Final = tuple(
     name
     for name in _COLUMNS
     if name
-    not in ("id", "number", "state", "created_at", "sla_policy", "created_by", "team_id", "handler_id")
+    not in (
+        "id",
+        "number",
+        "state",
+        "created_at",
+        "sla_policy",
+        "created_by",
+        "team_id",
+        "handler_id",
+        "flow_waits",
+        *_DONE,
+    )
     and "_due_at" not in name
 )
 _NAMES: Final = ", ".join(_COLUMNS)
@@ -81,7 +96,10 @@ class Fresh(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def insert(work: Work, fresh: Sequence[Fresh]) -> None:
-    """Write the orders, their references, clocks and `work_order.created`. A linked duplicate gets no clock."""
+    """Write the orders, their references, clocks and `work_order.created`. A linked duplicate gets no clock, nor does an
+    order that was done elsewhere."""
+    alive = [one for one in fresh if one.order.duplicate_of_id is None and one.order.done_at is None]
+    running = {one.id for one in alive}
     started = [one.order.created_at or work.now for one in fresh]
     tiers = await milestones.tiers_of(work, [one.order.customer_id for one in fresh])
     dues = await milestones.start(
@@ -93,7 +111,7 @@ async def insert(work: Work, fresh: Sequence[Fresh]) -> None:
                 priority=one.order.priority,
                 kind=one.order.kind,
                 tier=tiers[one.order.customer_id],
-                running=one.order.duplicate_of_id is None,
+                running=one.id in running,
             )
             for one, start in zip(fresh, started, strict=True)
         ],
@@ -107,16 +125,36 @@ async def insert(work: Work, fresh: Sequence[Fresh]) -> None:
                 kind=one.order.kind,
                 channel=one.order.channel,
                 due_at=due.first_response,
+                counted=Counted(
+                    calendar=due.response.calendar,
+                    started_at=due.response.started_at,
+                    minutes=due.response.minutes,
+                ),
             )
             for one, due in zip(fresh, dues, strict=True)
-            if one.order.duplicate_of_id is None
+            if one.id in running
         ],
     )
+    # A linked duplicate goes the way of the order that it is a duplicate of.
+    begun, rest = await flow.prepare(
+        work,
+        [
+            (
+                one.id,
+                one.order.kind,
+                one.order.kind_version or 0,
+                one.order.priority,
+                tiers[one.order.customer_id],
+            )
+            for one in alive
+        ],
+    )
+    waits = {one.order_id: sorted(one.waits) for one in begun}
     rows = [
         {
             "id": one.id,
             "number": one.number,
-            "state": OrderState.NEW.value,
+            "state": (OrderState.NEW if one.order.done_at is None else OrderState.CLOSED).value,
             "created_at": start,
             "sla_policy": due.stamp,
             "respond_due_at": due.first_response,
@@ -125,6 +163,8 @@ async def insert(work: Work, fresh: Sequence[Fresh]) -> None:
             "created_by": work.actor.user_id,
             "team_id": given[one.id].team_id if one.id in given else None,
             "handler_id": given[one.id].handler_id if one.id in given else None,
+            **dict.fromkeys(_DONE, one.order.done_at),
+            "flow_waits": waits.get(one.id, []),
             **{name: getattr(one.order, name) for name in _FROM_ORDER},
         }
         for one, start, due in zip(fresh, started, dues, strict=True)
@@ -140,15 +180,7 @@ async def insert(work: Work, fresh: Sequence[Fresh]) -> None:
     await watch(work, given.values())
     await write_many(work, [_created(one, given.get(one.id)) for one in fresh])
     work.touch("work_order", *(one.id for one in fresh))
-    # A linked duplicate goes the way of the order that it is a duplicate of.
-    await flow.start(
-        work,
-        [
-            (one.id, one.order.kind, one.order.kind_version or 0)
-            for one in fresh
-            if one.order.duplicate_of_id is None
-        ],
-    )
+    await flow.begin(work, begun, rest)
 
 
 async def _insert_references(work: Work, fresh: Sequence[Fresh]) -> None:
@@ -177,6 +209,7 @@ def _created(one: Fresh, given: Assigned | None) -> Entry:
         "product": order.product,
         "errorCode": order.error_code,
         "contactId": order.contact_id,
+        "doneAt": order.done_at,
     }
     return Entry(
         kind="work_order.created",

@@ -1,6 +1,6 @@
 """Parts that an order will need: known to the pick, and to the phone that goes there offline."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -70,6 +70,56 @@ async def set_order_parts(
     # Where phones hold only the parts that they need, these come or go.
     work.touch("part", *(before.keys() | wanted.keys()))
     return int(order["revision"]) + 1
+
+
+async def grow(work: Work, order_id: UUID, wanted: Mapping[UUID, int]) -> None:
+    """Let an order need at least so many of these parts; what it needs already stays. The caller holds the order's row.
+
+    An engineer's word is never refused: beyond the limit of an order's parts, further ones are left out here.
+    """
+    rows = await work.fetch(
+        """
+        select n.part_id, n.quantity, p.code, false as new from work_order_part n
+        join part p on p.org_id = n.org_id and p.id = n.part_id
+        where n.org_id = callout_org() and n.order_id = $1
+        union all
+        select p.id, 0, p.code, true from part p where p.org_id = callout_org() and p.id = any($2) and not exists (
+            select from work_order_part n where n.org_id = p.org_id and n.order_id = $1 and n.part_id = p.id)
+        order by new, code
+        """,
+        order_id,
+        list(wanted),
+    )
+    kept = rows[:ORDER_PARTS_MAX]
+    after = {row["part_id"]: max(row["quantity"], wanted.get(row["part_id"], 0)) for row in kept}
+    grown = {row["part_id"] for row in kept if after[row["part_id"]] > row["quantity"]}
+    if not grown:
+        return
+    await work.execute(
+        """
+        insert into work_order_part (order_id, part_id, quantity) select $1, * from unnest($2::uuid[], $3::int[])
+        on conflict (org_id, order_id, part_id) do update set quantity = excluded.quantity
+        """,
+        order_id,
+        list(grown),
+        [after[id_] for id_ in grown],
+    )
+    await work.execute(
+        "update work_order set revision = revision + 1 where org_id = callout_org() and id = $1", order_id
+    )
+    parts = [{"code": row["code"], "quantity": after[row["part_id"]]} for row in kept]
+    await write(
+        work,
+        Entry(
+            kind="work_order.parts_set",
+            entity="work_order",
+            entity_id=order_id,
+            order_id=order_id,
+            data={"parts": sorted(parts, key=lambda one: str(one["code"])), "by": "engineer"},
+        ),
+    )
+    work.touch("work_order", order_id)
+    work.touch("part", *grown)
 
 
 async def resolve(

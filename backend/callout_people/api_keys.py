@@ -95,6 +95,7 @@ async def create(
 
 async def rotate(work: Work, key_id: UUID, *, overlap_hours: int = 24, days: int | None = None) -> Made:
     """A new key of the same system, with the same scopes and rate; the old one goes on for `overlap_hours` (0: it ends).
+    Without `days` it ends when the old one would have.
 
     Raises NotFound where there is no such key in use.
     """
@@ -113,7 +114,13 @@ async def rotate(work: Work, key_id: UUID, *, overlap_hours: int = 24, days: int
     if old is None:
         raise NotFound(entity="API key", path="id")
     made = await _make(
-        work, new_id(), old["user_id"], old["scopes"], _until(days), old["rate_per_s"], old["burst"]
+        work,
+        new_id(),
+        old["user_id"],
+        old["scopes"],
+        old["expires_at"] if days is None else _until(days),
+        old["rate_per_s"],
+        old["burst"],
     )
     ends = _wall.now() + timedelta(hours=overlap_hours)
     await work.execute(

@@ -145,6 +145,27 @@ async def count_calls(db: Database, what: str, limit: Limit) -> None:
         )
 
 
+async def refuse_counted(db: Database, what: str, limit: Limit) -> None:
+    """Raise TooManyRequests where calls under this name are over the limit already; counts nothing.
+
+    For a door that only counts calls which turn out to be forged, and would rather not read the next one.
+    """
+    now = db.machine_clock.now()
+    async with db.work(None) as work:
+        row = await work.fetchrow(
+            "select attempts, window_starts_at from throttle where key = $1 and window_starts_at > $2",
+            f"calls:{what}",
+            now - timedelta(seconds=limit.window_s),
+        )
+    if row is not None and row["attempts"] > limit.attempts:
+        ends_at: datetime = row["window_starts_at"] + timedelta(seconds=limit.window_s)
+        raise TooManyRequests(
+            retry_after_ms=max(1, int((ends_at - now).total_seconds() * 1000)),
+            limit=limit.attempts,
+            window_s=limit.window_s,
+        )
+
+
 def network(address: str | None) -> str:
     """What an address is counted as: an IPv4 address itself, of IPv6 the /64 that one household or phone is given."""
     if not address:

@@ -6,7 +6,8 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from callout_store.nouns import ENTITIES, LIMITED
+from callout_store import whys
+from callout_store.nouns import ENTITIES, LIMITED, STATES
 
 
 class Refusal(Exception):
@@ -37,6 +38,11 @@ class Refusal(Exception):
             values["entity"] = ENTITIES.get(entity, entity) if chinese else entity
         if chinese and "what" in values:
             values["what"] = LIMITED.get(str(values["what"]), values["what"])
+        if chinese and "why" in values:
+            values["why"] = whys.chinese(str(values["why"]))
+        for name in ("state", "needed") if chinese else ():
+            if name in values:
+                values[name] = STATES.get(str(values[name]), values[name])
         return (self.zh if chinese else self.en).format_map(values)
 
     def extensions(self) -> dict[str, Any]:
@@ -232,7 +238,7 @@ class StaleRevision(Refusal):
 class WrongState(Refusal):
     code, status = "WRONG_STATE", 409
     en = "The {entity} is {state}; this needs {needed}."
-    zh = "{entity} 当前状态为 {state},此操作需要 {needed}。"
+    zh = "{entity}当前状态为“{state}”,此操作要求:{needed}。"
 
 
 class EngineerUnavailable(Refusal):
@@ -385,7 +391,7 @@ class FlowNotThere(Refusal):
 class NotYours(Refusal):
     code, status = "NOT_YOURS", 403
     en = "This is for {who} to do, or for a supervisor."
-    zh = "此操作须由{who}或主管执行。"
+    zh = "此操作须由{who_zh}或主管执行。"
 
 
 def refusal_classes() -> Iterator[type[Refusal]]:

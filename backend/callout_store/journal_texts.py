@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from callout_store.nouns import STATES
+
 TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     # Orders
     "work_order.created": ("Order {number} was taken in[ ({channel})]", "工单 {number} 已创建[({channel})]"),
@@ -107,16 +109,20 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "parts.order_changed": ("The parts' order was changed[: {number}]", "备件订单已变更[:{number}]"),
     "parts.ready": ("All parts are there", "备件已齐"),
     "parts.canceled": ("The parts' requisition was called off[: {number}]", "备件申请已取消[:{number}]"),
-    "parts.visit_offered": ("A second visit was offered", "已建议再次上门"),
+    "parts.named": ("The requisition's parts were named[: {number}]", "备件申请已填写备件[:{number}]"),
+    "parts.not_needed": (
+        "Parts were ordered that are needed no more[: {number}]",
+        "已下单的备件不再需要[:{number}]",
+    ),
     "stock.negative": ("The book of stock is behind the truth", "库存账面为负"),
     "sla.warned": ("{mark} minutes left for {milestone}", "{milestone} 剩余 {mark} 分钟"),
     "sla.missed": ("{milestone} was missed", "{milestone} 已超时"),
     "sla.paused": ("The clock stands still[: {reason}]", "计时已暂停[:{reason}]"),
     "sla.resumed": ("The clock runs again", "计时已恢复"),
-    "todo.asked": ("Somebody was asked to do something[: {kind}]", "已生成待办[:{kind}]"),
-    "todo.acknowledged": ("A to-do was acknowledged[: {kind}]", "待办已确认[:{kind}]"),
-    "todo.done": ("A to-do was done[: {kind}]", "待办已完成[:{kind}]"),
-    "todo.canceled": ("A to-do is no longer wanted[: {kind}]", "待办已取消[:{kind}]"),
+    "todo.asked": ("Somebody was asked to do something[: {text}]", "已生成待办[:{text}]"),
+    "todo.acknowledged": ("A to-do was acknowledged", "待办已确认"),
+    "todo.done": ("A to-do was done", "待办已完成"),
+    "todo.canceled": ("A to-do is no longer wanted", "待办已取消"),
     # What is no journal line, and stands in an order's timeline beside them
     "dispatch.decided": ("Decided who goes[: {engineer}]", "已决定派工[:{engineer}]"),
     "file.added": ("A file came[: {name}]", "收到文件[:{name}]"),
@@ -158,6 +164,14 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "api_key.revoked": ("An API key was revoked", "API 密钥已吊销"),
     "article.created": ("An article was written", "知识文章已创建"),
     "article.changed": ("An article was changed", "知识文章已修改"),
+    "article.made_standing": (
+        "An article became the standing answer to {faultCode}",
+        "知识文章已设为 {faultCode} 的常驻答复",
+    ),
+    "article.standing_ended": (
+        "An article is no longer the standing answer to {faultCode}",
+        "知识文章不再是 {faultCode} 的常驻答复",
+    ),
     "article.retired": ("An article was retired", "知识文章已停用"),
     "asset.created": ("A machine was entered", "设备已登记"),
     "asset.edited": ("A machine's record was edited", "设备信息已编辑"),
@@ -225,6 +239,57 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "user.password_set": ("A password was set", "密码已设置"),
 }  # fmt: skip
 
+WORDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
+    "channel": {
+        "web_form": ("web form", "网页表单"),
+        "hotline": ("hotline", "热线"),
+        "app": ("app", "应用"),
+        "chat": ("chat", "聊天"),
+        "email": ("e-mail", "邮件"),
+        "api": ("API", "接口"),
+    },
+    "medium": {
+        "wecom_robot": ("WeCom robot", "企业微信机器人"),
+        "wecom": ("WeCom", "企业微信"),
+        "dingtalk_robot": ("DingTalk robot", "钉钉机器人"),
+        "feishu_robot": ("Feishu robot", "飞书机器人"),
+        "email": ("e-mail", "邮件"),
+        "sms": ("text message", "短信"),
+        "voice": ("telephone", "语音电话"),
+        "push": ("push", "推送"),
+        "web_push": ("web push", "网页推送"),
+        "inbox": ("inbox", "站内信"),
+    },
+    "milestone": {
+        "first_response": ("the first response", "首次响应"),
+        "arrival": ("the arrival", "到场"),
+        "resolution": ("the resolution", "解决"),
+    },
+    "reason": {
+        "parts": ("waiting for parts", "等待备件"),
+        "customer": ("waiting for the customer", "等待客户"),
+        "access": ("no access", "无法进入现场"),
+        "no_access": ("no access", "无法进入现场"),
+        "part_missing": ("a part was missing", "缺少备件"),
+        "wrong_skill": ("another skill is needed", "技能不符"),
+        "customer_absent": ("the customer was not there", "客户不在"),
+        "unsafe": ("it was not safe", "现场不安全"),
+        "other": ("another reason", "其他原因"),
+    },
+    "why": {
+        "late": ("about to be late", "即将超时"),
+        "offline": ("whoever had it is offline", "原处理人离线"),
+        "nobody": ("nobody of its team is online", "小组无人在线"),
+    },
+    "flag": {
+        "nobody_on_duty": ("nobody is on duty", "无人值班"),
+        "nobody_answers": ("nobody on duty answers", "当班人员均未响应"),
+        "no_team": ("no team answers for such orders", "没有小组负责此类工单"),
+    },
+}
+"""Codes in the data of lines, by the name of the value, as people say them. What is not there is shown as it is."""
+
+_LABELLED: Final = frozenset({"step", "code"})
 _OPTIONAL: Final = re.compile(r"\[([^\[\]]*)\]")
 _NAME: Final = re.compile(r"\{(\w+)\}")
 VALUE_CHARS_MAX: Final = 300
@@ -233,20 +298,30 @@ VALUE_CHARS_MAX: Final = 300
 def texts(kind: str, data: Mapping[str, Any]) -> tuple[str, str]:
     """The line in English and Chinese; of an unknown kind (of a newer version that was taken back) the kind itself."""
     english, chinese = TEXTS.get(kind, (kind, kind))
-    return _filled(english, data), _filled(chinese, data)
+    return _filled(english, kind, data, 0), _filled(chinese, kind, data, 1)
 
 
-def _filled(text: str, data: Mapping[str, Any]) -> str:
+def _filled(text: str, kind: str, data: Mapping[str, Any], n: int) -> str:
+    def value(name: str) -> str:
+        # A step is known to people by its label, where the line has one.
+        given = data.get("label") if name in _LABELLED and "label" in data else data.get(name)
+        if kind.endswith(".state_changed") and name in ("from", "to"):
+            return (str(given).replace("_", " "), STATES.get(str(given), str(given)))[n]
+        word = WORDS.get(name, {}).get(given) if isinstance(given, str) else None
+        return word[n] if word is not None else _plain(given, n)
+
     def optional(found: re.Match[str]) -> str:
         names = _NAME.findall(found[1])
-        return found[1] if all(_plain(data.get(name)) for name in names) else ""
+        return found[1] if all(value(name) for name in names) else ""
 
-    return _NAME.sub(lambda found: _plain(data.get(found[1])) or "?", _OPTIONAL.sub(optional, text))
+    return _NAME.sub(lambda found: value(found[1]) or "?", _OPTIONAL.sub(optional, text))
 
 
-def _plain(value: Any) -> str:
-    if value is None or isinstance(value, dict):
+def _plain(value: Any, n: int) -> str:
+    if isinstance(value, dict):
+        return str(value.get(("en", "zh")[n], ""))[:VALUE_CHARS_MAX]
+    if value is None:
         return ""
     if isinstance(value, list):
-        return ", ".join(_plain(one) for one in value)[:VALUE_CHARS_MAX]
+        return ", ".join(_plain(one, n) for one in value)[:VALUE_CHARS_MAX]
     return str(value)[:VALUE_CHARS_MAX]

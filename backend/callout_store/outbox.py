@@ -270,6 +270,20 @@ async def _settle(
     return bool(held)
 
 
+async def is_owed(work: Work, *, channel: str, stream: str) -> bool:
+    """Whether a row of this stream waits or is being handled: neither done nor given up."""
+    return bool(
+        await work.fetchval(
+            """
+            select true from outbox
+            where org_id = callout_org() and channel = $1 and stream = $2 and state in ('ready', 'leased') limit 1
+            """,
+            channel,
+            stream,
+        )
+    )
+
+
 async def replay(work: Work, ids: Sequence[UUID]) -> int:
     """Bring dead letters of this organisation back to life with fresh attempts; the number revived."""
     revived = await work.execute(

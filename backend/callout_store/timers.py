@@ -11,12 +11,25 @@ from typing import Any
 
 import msgspec
 
+from callout_store.columns import column, json_column
 from callout_store.work import Database, Work
 
 FIRE_MAX = 500
 LEAP_MAX_S = 300.0
 FREEZE_S = 60.0
 """After a leap of the database's clock, firing waits this long for a person (or for the clock to come back)."""
+_resting: set[str] = set()
+
+
+def rest(*channels: str) -> None:
+    """From now on `arm_many` and `move_many` of this process set no timers of these channels: it lives on a clock that the
+    database's does not follow, and they would fire at once."""
+    _resting.update(channels)
+
+
+def wake(*channels: str) -> None:
+    """Timers of these channels are set again."""
+    _resting.difference_update(channels)
 
 
 async def arm(work: Work, *, key: str, due_at: datetime, channel: str, payload: Mapping[str, Any]) -> int:
@@ -38,23 +51,27 @@ async def arm(work: Work, *, key: str, due_at: datetime, channel: str, payload: 
 
 
 async def arm_many(work: Work, timers: list[tuple[str, datetime, str, Mapping[str, Any]]]) -> None:
-    """Set fresh timers `(key, due_at, channel, payload)` in one statement; keys that exist are left alone."""
+    """Set fresh timers `(key, due_at, channel, payload)` in one statement; keys that exist are left alone, as are channels
+    that rest here (`rest`)."""
+    timers = [timer for timer in timers if timer[2] not in _resting]
     await work.execute(
         """
         insert into timer (key, due_at, channel, payload)
-        select k, d, c, p::jsonb from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) as t(k, d, c, p)
+        select k, d, c, p
+        from unnest($1::text::text[], $2::text::timestamptz[], $3::text::text[], $4::text::jsonb[]) as t(k, d, c, p)
         on conflict (org_id, key) do nothing
         """,
-        [t[0] for t in timers],
-        [t[1] for t in timers],
-        [t[2] for t in timers],
-        [msgspec.json.encode(t[3]).decode() for t in timers],
+        column([t[0] for t in timers]),
+        column([t[1] for t in timers]),
+        column([t[2] for t in timers]),
+        json_column([t[3] for t in timers]),
     )
 
 
 async def move_many(work: Work, timers: list[tuple[str, datetime | None, str, Mapping[str, Any]]]) -> None:
-    """Set or move timers `(key, due_at, channel, payload)` in one statement, each key once; due at None is due at once."""
-    ordered = sorted(timers, key=lambda timer: timer[0])
+    """Set or move timers `(key, due_at, channel, payload)` in one statement, each key once; due at None is due at once.
+    Channels that rest here are left alone."""
+    ordered = sorted((timer for timer in timers if timer[2] not in _resting), key=lambda timer: timer[0])
     await work.execute(
         """
         insert into timer (key, due_at, channel, payload)

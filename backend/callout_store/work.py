@@ -23,6 +23,7 @@ from piccolo.table import Table
 from callout_store.clock import Clock, SystemClock
 from callout_store.engine import APP_ROLE, WORKER_ROLE, CalloutEngine, keep_as_it_is
 from callout_store.errors import Busy, DatabaseUnavailable
+from callout_store.sealing import Seal
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -81,9 +82,12 @@ class BeforeCommitLines(Protocol):
 class Work:
     """One transaction in hand. `now` is read once, so that all rows of one act carry the same instant."""
 
-    def __init__(self, conn: Any, org_id: UUID | None, actor: Actor, now: datetime) -> None:
+    def __init__(
+        self, conn: Any, org_id: UUID | None, actor: Actor, now: datetime, seal: Seal | None = None
+    ) -> None:
         self.conn = conn
         self._org_id = org_id
+        self._seal = seal
         self.actor = actor
         self.now = now
         self.touched = Touched()
@@ -93,6 +97,8 @@ class Work:
         """Whether something was put into the outbox, so that a worker should be woken."""
         self.webhook: bool | None = None
         """Whether the organisation wants to be told of journal lines, where that was read already."""
+        self.kinds: dict[UUID, tuple[str, int]] = {}
+        """Kinds of orders and their versions, where somebody who locked something of theirs read them already."""
         self._later: list[tuple[str, str, tuple[Any, ...]]] = []
         self._after: list[Callable[[], Awaitable[None]]] = []
         self._savepoints = 0
@@ -103,6 +109,13 @@ class Work:
         if self._org_id is None:
             raise RuntimeError("this unit of work belongs to no organisation")
         return self._org_id
+
+    @property
+    def seal(self) -> Seal:
+        """What secrets are sealed with before they are stored; a programming error where the database was given none."""
+        if self._seal is None:
+            raise RuntimeError("this database was given nothing to seal secrets with")
+        return self._seal
 
     async def fetch(self, sql: str, *args: Any) -> list[Record]:
         """All rows."""
@@ -217,6 +230,7 @@ class Database:
         self.hooks: list[BeforeCommit] = []
         self.journal_hooks: list[BeforeCommitLines] = []
         self.on_outbox: Callable[[], None] | None = None
+        self.seal: Seal | None = None
         """Called after a commit that put something into the outbox; must return at once and never raise."""
         self.pool_max = pool_max
         self.engine = CalloutEngine(
@@ -287,7 +301,7 @@ class Database:
                 conn = tx.connection
                 if org_slug:
                     await conn.execute("select set_config('callout.org_slug', $1, true)", org_slug)
-                work = Work(conn, org_id, actor, self.clock.now())
+                work = Work(conn, org_id, actor, self.clock.now(), self.seal)
                 yield work
                 await work.flush()
                 if work.lines:

@@ -85,13 +85,16 @@ class Row(NamedTuple):
             order_id=self.visit.order_id,
             visit_id=self.visit.id,
             at=self.event.corrected_at,
-            data={"geofence": self.geofence, "flags": self.flags, "source": self.event.source},
+            data={"geofence": self.geofence, "flags": self.flags, "source": self.event.source}
+            | ({"parts": parts} if (parts := self.event.data.get("parts")) else {}),
         )
 
 
 LINES_OF_EVENTS = f"""
 select line_id, corrected_at, 'visit.' || kind, 'event', id, order_id, visit_id,
        jsonb_build_object('geofence', geofence, 'flags', flags, 'source', source)
+       || case when jsonb_typeof(data -> 'parts') = 'array' and data -> 'parts' <> '[]'
+               then jsonb_build_object('parts', data -> 'parts') else '{{}}' end
 from {NEW_EVENTS}
 """
 """`Row.line` of all of them."""

@@ -17,7 +17,7 @@ from callout_dispatch.by_hand import choose
 from callout_dispatch.needs import BY_HAND, load_order
 from callout_dispatch.texts import checked_line
 from callout_dispatch.visit_rows import lock_calendars
-from callout_orders.flow import requisitions
+from callout_orders.flow import missing_parts
 from callout_orders.flow.actions import VISIT_WANTED
 from callout_orders.rows import Page, page_size, paged
 from callout_orders.terms import FINAL, TO_BE_PLANNED
@@ -29,6 +29,7 @@ from callout_store.work import Work
 CHANNEL: Final = "flow.visit"
 READY: Final = "parts.ready"
 FAILED: Final = "visit.could_not_complete"
+DIAGNOSED: Final = "visit.diagnosed"
 PART_MISSING: Final = "part_missing"
 PLANNED: Final = frozenset({"visit.scheduled", "visit.dispatched"})
 OVER: Final = frozenset({"work_order.canceled", "work_order.closed"})
@@ -56,26 +57,29 @@ class OfferView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def hear_missing(work: Work, lines: list[tuple[UUID, Any]]) -> None:
-    """The hook that runs before flows: an engineer could not go on for want of a part."""
+    """The hook that runs before flows: an engineer could not go on for want of a part, or says which ones are missing."""
     told = [
         entry.entity_id
         for _, entry in lines
-        if entry.kind == FAILED
+        if (entry.kind == FAILED or (entry.kind == DIAGNOSED and entry.data.get("parts")))
         and not any(str(flag).startswith("after_") for flag in entry.data.get("flags", ()))
     ]
     if not told:
         return
     rows = await work.fetch(
         """
-        select e.order_id, e.visit_id, e.data ->> 'text' as note from visit_event e
-        where e.org_id = callout_org() and e.id = any($1) and e.data ->> 'reason' = $2
+        select e.order_id, e.visit_id, coalesce(e.data ->> 'text', e.data ->> 'finding', '') as note,
+            case when jsonb_typeof(e.data -> 'parts') = 'array' then e.data -> 'parts' else '[]' end::text as parts
+        from visit_event e
+        where e.org_id = callout_org() and e.id = any($1) and (e.data ->> 'reason' = $2 or e.data -> 'parts' <> '[]')
         order by e.order_id, e.corrected_at, e.id
         """,
         told,
         PART_MISSING,
     )
     for row in rows:
-        await requisitions.part_missing(work, row["order_id"], row["visit_id"], row["note"] or "")
+        named = msgspec.json.decode(row["parts"], type=list[missing_parts.Missed])
+        await missing_parts.part_missing(work, row["order_id"], row["visit_id"], row["note"], named)
 
 
 async def hear_wanted(work: Work, lines: list[tuple[UUID, Any]]) -> None:

@@ -347,6 +347,7 @@ class TrackLink(Table, tablename="track_link"):
     created_at = Timestamptz(default=None)
     created_by = UUID(null=True, default=None)
     expires_at = Timestamptz(default=None)
+    shows_place = Boolean(default=True)
 
 
 class VisitOffer(Table, tablename="visit_offer"):

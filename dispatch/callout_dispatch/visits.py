@@ -54,7 +54,7 @@ LOCK_SQL = """
 select v.id, v.order_id, v.engineer_id, v.plan, v.state, v.assigned_at, v.created_at,
        v.accepted_at, v.travelling_at, v.arrived_at, v.first_on_site_at, v.signed_at, v.left_at,
        v.completed_at, v.could_not_complete_at, v.outcome, v.outcome_at, v.outcome_event_id,
-       o.asset_id, s.lat as site_lat, s.lng as site_lng, s.geofence_radius_m,
+       o.asset_id, o.kind, o.kind_version, s.lat as site_lat, s.lng as site_lng, s.geofence_radius_m,
        exists (
            select 1 from visit_assignment a
            where a.org_id = v.org_id and a.visit_id = v.id and a.engineer_id = $2
@@ -75,6 +75,7 @@ for update of v
 async def lock(work: Work, visit_ids: Sequence[UUID], *, engineer_id: UUID | None) -> dict[UUID, LockedVisit]:
     """The visits' rows under lock, by id; ids that are none of this organisation's are missing."""
     rows = await work.fetch(LOCK_SQL, column(sorted(set(visit_ids))), engineer_id)
+    work.kinds |= {row["order_id"]: (row["kind"], row["kind_version"]) for row in rows}
     return {
         row["id"]: LockedVisit(
             id=row["id"],

@@ -23,6 +23,7 @@ from callout_graphql.types_channels import (
 from callout_orders import checks
 from callout_orders.channels import accounts, callers, desk_drafts, files
 from callout_orders.channels.drafts import Heard
+from callout_orders.knowledge import links
 from callout_orders.precheck.taking import take
 from callout_orders.precheck.terms import Request, Taken
 from callout_orders.reading import contacts_by_user_ids
@@ -151,8 +152,13 @@ class ChannelMutations:
         given = _object(values, "values")
         texts = {path: None if one is None else _text(path, one) for path, one in given.items()}
 
-        async def link(work: Work, order_id: UUID, locale: str) -> str | None:
-            token = await tracking.create_link(work, order_id, locale=locale)
+        async def link(
+            work: Work, order_id: UUID, locale: str, *, about: str = "order", place: bool = False
+        ) -> str | None:
+            if about == "answers":
+                return f"{info.context.base_url}/a/{await links.create_link(work, order_id, locale)}"
+            shown = place or await tracking.first_shows_place(work, order_id)
+            token = await tracking.create_link(work, order_id, locale=locale, shows_place=shown)
             return f"{info.context.base_url}/t/{token}"
 
         async def act(work: Work) -> Heard:

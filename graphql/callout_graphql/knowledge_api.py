@@ -9,6 +9,7 @@ from callout_graphql import sight as sights
 from callout_graphql.context import Context
 from callout_graphql.edges import Info
 from callout_graphql.mutations_desk import there
+from callout_graphql.types_content import Article
 from callout_graphql.types_desk import WorkOrder
 from callout_graphql.types_knowledge import (
     AnswerLink,
@@ -17,7 +18,7 @@ from callout_graphql.types_knowledge import (
     LeftOpen,
     Resolved,
 )
-from callout_orders.knowledge import articles, links, offers, search
+from callout_orders.knowledge import articles, links, offers, search, standing
 from callout_store.errors import NotFound
 from callout_store.work import Work
 
@@ -80,6 +81,17 @@ class KnowledgeMutations:
     async def offer_answer_to_all(self, info: Info, article_id: UUID) -> int:
         """Offer a canned answer on every open order with its error code; on how many it is new."""
         return await info.context.run(lambda work: offers.offer_to_all(work, article_id))
+
+    @strawberry.mutation
+    async def set_standing_answer(
+        self, info: Info, article_id: UUID, on: bool, revision: int | None = None
+    ) -> Article:
+        """Make an article the standing answer of its fault code, or no longer. It is offered on every open order with that
+        code and on those that come in later, of any priority, and their customers are told. At most three a code."""
+        await info.context.run(lambda work: standing.switch(work, article_id, on, revision))
+        info.context.loaders.forget()
+        found: Any = there(await info.context.loaders.articles.load(article_id), "article")
+        return cast(Article, found)
 
     @strawberry.mutation
     async def answer_solved(self, info: Info, order_id: UUID, offer_id: UUID | None = None) -> WorkOrder:

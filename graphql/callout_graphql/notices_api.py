@@ -1,5 +1,6 @@
 """Notices in GraphQL: one's own, an order's, and everything that decides about them."""
 
+from datetime import date
 from typing import Any, cast
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from callout_graphql.types_notices import (
     NoticeAddress,
     NoticeChannel,
     NoticeChannelInput,
+    NoticeCount,
     NoticeMessage,
     NoticePlaceholder,
     NoticePreferences,
@@ -22,7 +24,7 @@ from callout_graphql.types_notices import (
     NoticeTemplate,
     NoticeText,
 )
-from callout_orders.notices import channels, preview, reading, settings, settling, states, versions
+from callout_orders.notices import channels, preview, reading, retention, settings, settling, states, versions
 from callout_orders.notices.templates import PLACEHOLDERS, Text
 from callout_people.principals import Right
 from callout_store.errors import BadField, LimitExceeded, NotAllowed
@@ -95,6 +97,12 @@ class NoticeQueries:
         """What the organisation decided about notices."""
         async with info.context.work() as work:
             return cast(NoticeSettings, await settings.settings(work))
+
+    @strawberry.field
+    async def notice_counts(self, info: Info, since: date, until: date) -> list[NoticeCount]:
+        """How many notices there were of each UTC day from `since` to `until`, a year at most."""
+        async with info.context.work() as work:
+            return cast(list[NoticeCount], await retention.counts(work, since, until))
 
     @strawberry.field
     async def notice_preferences(self, info: Info, user_id: UUID | None = None) -> NoticePreferences:

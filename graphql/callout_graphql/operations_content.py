@@ -1,8 +1,8 @@
 """Operations of the office about what the phones hold."""
 
 CONTENT = """
-query Articles($active: Boolean = true, $search: String, $first: Int! = 50, $after: String) {
-  articles(active: $active, search: $search, first: $first, after: $after) {
+query Articles($active: Boolean = true, $search: String, $standing: Boolean, $first: Int! = 50, $after: String) {
+  articles(active: $active, search: $search, standing: $standing, first: $first, after: $after) {
     endCursor
     hasMore
     nodes {
@@ -17,6 +17,7 @@ query Articles($active: Boolean = true, $search: String, $first: Int! = 50, $aft
       faultCode
       territoryId
       active
+      standingSince
       revision
       updatedAt
     }

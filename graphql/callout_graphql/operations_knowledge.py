@@ -60,6 +60,16 @@ mutation OfferAnswerToAll($articleId: UUID!) {
   offerAnswerToAll(articleId: $articleId)
 }
 
+mutation SetStandingAnswer($articleId: UUID!, $on: Boolean!, $revision: Int) {
+  setStandingAnswer(articleId: $articleId, on: $on, revision: $revision) {
+    id
+    faultCode
+    standingSince
+    standingBy
+    revision
+  }
+}
+
 mutation AnswerSolved($orderId: UUID!, $offerId: UUID) {
   answerSolved(orderId: $orderId, offerId: $offerId) {
     id

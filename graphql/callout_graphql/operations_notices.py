@@ -123,6 +123,7 @@ query NoticeSettings {
     acknowledgeSeconds
     mailPixel
     orderUrl
+    keepDays
   }
 }
 
@@ -178,6 +179,15 @@ mutation SaveNoticeTemplate(
   ) {
     version
     active
+  }
+}
+
+query NoticeCounts($since: Date!, $until: Date!) {
+  noticeCounts(since: $since, until: $until) {
+    day
+    medium
+    state
+    notices
   }
 }
 

@@ -21,10 +21,12 @@ class ContentQueries:
         kind: str | None = None,
         model: str | None = None,
         search: str | None = None,
+        standing: bool | None = None,
         first: int = PAGE_DEFAULT,
         after: str | None = None,
     ) -> Connection[Article]:
-        """Articles, newest first; `search` in title and text. `active: null`: retired ones too."""
+        """Articles, newest first; `search` in title and text. `active: null`: retired ones too. `standing`: only those that
+        are standing answers, or only those that are not."""
         async with info.context.work() as work:
             page = await articles.articles_page(
                 work,
@@ -32,6 +34,7 @@ class ContentQueries:
                 kind=kind,
                 model=model,
                 search=search,
+                standing=standing,
                 after=cursor_id(after),
                 limit=page_size(first),
             )

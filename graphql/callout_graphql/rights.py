@@ -97,6 +97,7 @@ FIELDS: Final[dict[str, Right | frozenset[Role]]] = {
     "Query.noticeMessages": Right.ORGANISATION_MANAGE,
     "Query.noticeChannels": Right.ORGANISATION_MANAGE,
     "Query.noticeSettings": Right.POLICY_READ,
+    "Query.noticeCounts": Right.POLICY_READ,
     "Query.noticePreferences": IN_SIGHT,
     "Query.noticeTemplates": Right.POLICY_READ,
     "Query.noticePlaceholders": Right.POLICY_READ,
@@ -117,6 +118,7 @@ FIELDS: Final[dict[str, Right | frozenset[Role]]] = {
     "Mutation.retireArticle": Right.ORDERS_MANAGE,
     "Mutation.offerAnswers": Right.ORDERS_MANAGE,
     "Mutation.offerAnswerToAll": RIGHTS[Right.ORDERS_MANAGE] | {Role.SUPERVISOR},
+    "Mutation.setStandingAnswer": RIGHTS[Right.ORDERS_MANAGE] | {Role.SUPERVISOR},
     "Mutation.answerSolved": RIGHTS[Right.ORDERS_MANAGE] | {Role.SUPERVISOR, Role.CUSTOMER_CONTACT},
     "Mutation.answersDidNotHelp": RIGHTS[Right.ORDERS_MANAGE] | {Role.SUPERVISOR, Role.CUSTOMER_CONTACT},
     "Mutation.resolveByAnswer": RIGHTS[Right.ORDERS_MANAGE] | {Role.SUPERVISOR},
@@ -255,6 +257,12 @@ FIELDS: Final[dict[str, Right | frozenset[Role]]] = {
     "Subscription.changed": STAFF,
     "Subscription.orderMilestones": STAFF,
     # Below the roots: what is not for everybody who may see the row it stands in.
+    # A customer fills in a kind's fields; who approves what, and from how much on, is the house's own.
+    "OrderKind.source": STAFF,
+    "OrderKind.body": STAFF,
+    "OrderKind.svg": STAFF,
+    "OrderKind.note": STAFF,
+    "OrderKind.findings": STAFF,
     "WorkOrder.decisions": Right.VISITS_READ,
     "WorkOrder.redLane": Right.VISITS_READ,
     "WorkOrder.flow": STAFF,

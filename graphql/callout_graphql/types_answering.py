@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 class DeskOrder:
     """An order as the desk sees it.
 
-    `remainingSeconds` counts to the first response while that is owed, then to the resolution, as of the page's `now`;
-    `paused`: that stands still; `late`: it is over. `red`: P0. `flag`: nobody_on_duty, nobody_answers, no_team. `byWhat`:
-    how it came to its handler (intake, fallback, supervisor, taken, handed). `epoch` is to be given with `takeOver` and
+    `remainingSeconds` counts to the first response while that is owed, then to the resolution, in working time as of the
+    page's `now`; `markAt`: when three minutes of it are left; `paused`: that stands still; `late`: it is over. `red`: P0.
+    `flag`: nobody_on_duty, nobody_answers, no_team. `byWhat`: how it came to its handler (intake, fallback, supervisor,
+    taken, handed). `epoch` is to be given with `takeOver` and
     `handOn`.
     """
 
@@ -57,6 +58,7 @@ class DeskOrder:
     resolve_due_at: datetime
     remaining_seconds: int
     paused: bool
+    mark_at: datetime | None
     late: bool
 
     order: Annotated["WorkOrder", strawberry.lazy("callout_graphql.types_desk")] | None = edge(

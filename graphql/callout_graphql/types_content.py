@@ -13,7 +13,8 @@ from callout_orders import forms
 @strawberry.type
 class Article:
     """What is known about a model, a fault or a kind of order; null means whatever it is. `locale`: en or zh.
-    One that is `forCustomers` is offered as an answer, with its `workaround` until the fault is mended."""
+    One that is `forCustomers` is offered as an answer, with its `workaround` until the fault is mended. `standingSince`: it
+    is the standing answer of its fault code, offered on every order that comes in with it."""
 
     id: UUID
     title: str
@@ -29,6 +30,8 @@ class Article:
     revision: int
     updated_at: datetime
     updated_by: UUID | None
+    standing_since: datetime | None
+    standing_by: UUID | None
 
 
 @strawberry.type

@@ -299,7 +299,9 @@ class WorkOrder:
     )
 
     flow: Annotated["FlowStanding", strawberry.lazy("callout_graphql.types_flow")] | None = edge(
-        "flow_of_order", "id", "Where the order's flow stands, and what its step still needs; null at its end."
+        "flow_of_order",
+        "id",
+        "Where the order's flow stands, and what its step still needs; null at its end.",
     )
 
     steps: list[Annotated["OrderStep", strawberry.lazy("callout_graphql.types_flow")]] = edge(

@@ -1,6 +1,6 @@
 """Types of notices: who was told what, and how an organisation and its people want to be told."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import strawberry
@@ -125,7 +125,8 @@ class NoticeChannelInput:
 
 @strawberry.type
 class NoticeSettings:
-    """Of the organisation. Media are tried in their order; `quiet` is written 22:00-07:00, empty for none."""
+    """Of the organisation. Media are tried in their order; `quiet` is written 22:00-07:00, empty for none.
+    `keepDays`: so long are notices kept in full, afterwards only how many there were."""
 
     staff_media: list[str]
     customer_media: list[str]
@@ -134,6 +135,17 @@ class NoticeSettings:
     acknowledge_seconds: int
     mail_pixel: bool
     order_url: str | None
+    keep_days: int
+
+
+@strawberry.type
+class NoticeCount:
+    """So many notices of a UTC day by one medium with one outcome, those that were forgotten since then included."""
+
+    day: date
+    medium: str
+    state: str
+    notices: int
 
 
 @strawberry.input
@@ -147,6 +159,7 @@ class NoticeSettingsInput:
     acknowledge_seconds: int | None = None
     mail_pixel: bool | None = None
     order_url: str | None = None
+    keep_days: int | None = None
 
 
 @strawberry.type

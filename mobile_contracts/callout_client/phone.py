@@ -146,6 +146,26 @@ class Phone:
             self.store.enqueue(sequence, str(id_), visit_id, kind, _encode(body), about)
         return id_
 
+    def miss_parts(
+        self,
+        visit_id: str,
+        parts: Mapping[str, int],
+        *,
+        text: str = "",
+        leaving: bool = True,
+        location: Location | None = None,
+    ) -> UUID:
+        """Say how many of which parts are missing, by their id where this phone has the part, else by what stands on it;
+        with the end of the visit, or (`leaving` False) with the diagnosis. The command's id."""
+        named = [
+            {"partId" if self.store.get("part", name) is not None else "code": name, "quantity": quantity}
+            for name, quantity in parts.items()
+        ]
+        if leaving:
+            said = {"reason": "part_missing", "text": text, "parts": named}
+            return self.record("visit.could_not_complete", visit_id, said, location=location)
+        return self.record("visit.diagnose", visit_id, {"finding": text, "parts": named}, location=location)
+
     def edit(
         self,
         entity: str,

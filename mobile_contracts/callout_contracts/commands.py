@@ -7,9 +7,15 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from callout_contracts.limits import COMMAND_BYTES_MAX, COMMANDS_MAX, EDIT_FIELDS_MAX, TEXT_CHARS_MAX
+from callout_contracts.limits import (
+    COMMAND_BYTES_MAX,
+    COMMANDS_MAX,
+    EDIT_FIELDS_MAX,
+    PARTS_WANTED_MAX,
+    TEXT_CHARS_MAX,
+)
 
 __all__ = ["COMMANDS_MAX", "COMMAND_BYTES_MAX"]
 
@@ -81,11 +87,28 @@ class Arrive(Payload, frozen=True, kw_only=True):
     """The engineer is on the site."""
 
 
+class PartWanted(Struct, rename="camel", frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """So many of a part are missing: by its id in the catalogue or by its code, one of the two. A code that the catalogue
+    does not have is no fault: it is passed on to whoever buys the parts."""
+
+    part_id: UUID | UnsetType = UNSET
+    code: Annotated[str, Meta(min_length=1, max_length=120)] | UnsetType = UNSET
+    quantity: Annotated[int, Meta(ge=1, le=1000)] = 1
+
+    def __post_init__(self) -> None:
+        if (self.part_id is UNSET) == (self.code is UNSET):
+            raise ValueError("Expected one of `partId` and `code`")
+
+
+PartsWanted = Annotated[list[PartWanted], Meta(max_length=PARTS_WANTED_MAX)]
+
+
 class Diagnose(Payload, frozen=True, kw_only=True):
-    """What was found."""
+    """What was found. `parts`: what is missing for the repair; the server asks for just these to be bought."""
 
     finding: Text
     fault_code: Annotated[str, Meta(max_length=40)] | None = None
+    parts: PartsWanted | UnsetType | None = UNSET
 
 
 class ReplacePart(Payload, frozen=True, kw_only=True):
@@ -164,10 +187,12 @@ class Complete(Payload, frozen=True, kw_only=True):
 
 
 class CouldNotComplete(Payload, frozen=True, kw_only=True):
-    """The work could not be done; the order waits for another visit."""
+    """The work could not be done; the order waits for another visit. `parts`: what was missing, whatever the reason; what
+    is on its way for the order already is not asked for again."""
 
     reason: Literal["no_access", "part_missing", "wrong_skill", "customer_absent", "unsafe", "other"]
     text: Text = ""
+    parts: PartsWanted | UnsetType | None = UNSET
 
 
 class Leave(Payload, frozen=True, kw_only=True):

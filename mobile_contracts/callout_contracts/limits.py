@@ -49,6 +49,8 @@ ARTICLE_CHARS_MAX: Final = 20_000
 """The text of one article."""
 ORDER_PARTS_MAX: Final = 100
 """Different parts that one order needs."""
+PARTS_WANTED_MAX: Final = 20
+"""Different parts that one diagnosis, or one visit that could not be completed, may name as missing."""
 POSITION_FIXES_MAX: Final = 500
 """Positions in one batch."""
 POSITION_BATCHES_PER_MINUTE_MAX: Final = 60

@@ -1,13 +1,21 @@
 """What is done at the server's command line: the first organisation, its users, dead letters."""
 
+import asyncio
+import dataclasses
+from typing import Any
+
+import asyncpg
 import pytest
 
 from callout_backend import admin
+from callout_backend.reach import NoTables
+from callout_backend.settings import Settings
 from callout_people.passwords import Passwords
 from callout_people.principals import Role
 from callout_people.users import user_by_email
 from callout_store import outbox
 from callout_store.errors import AlreadyExists, BadField, NotFound
+from callout_store.ids import new_id
 from callout_store.outbox import Message
 from callout_store.work import Database
 
@@ -93,3 +101,24 @@ async def test_dead_letters_are_shown_and_tried_again(db: Database) -> None:
     assert [(one.channel, one.attempts, one.error) for one in letters] == [("note", 9, "gone")]
     assert await admin.replay(db, letters) == 1
     assert [one for one in await admin.dead_letters(db, limit=10) if one.organisation == org_id] == []
+
+
+def test_a_database_without_tables_is_told_in_a_sentence(servers: Any, settings: Settings) -> None:
+    """Whoever makes the organisation before migrating gets a stack trace, and does not know what to do."""
+    name = f"callout_empty_{new_id().hex}"
+    urls = servers.urls(name)
+
+    async def statement(text: str, url: str) -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(text)
+        finally:
+            await connection.close()
+
+    asyncio.run(statement(f"create database {name}", servers.given.owner))
+    try:
+        empty = dataclasses.replace(settings, database_url=urls.database, migrate_url=urls.owner)
+        with pytest.raises(NoTables, match="callout migrate"):
+            admin.run(empty, lambda db: admin.make_organisation(db, **{**ACME, "slug": "early"}))
+    finally:
+        asyncio.run(statement(f"drop database {name} with (force)", servers.given.admin))

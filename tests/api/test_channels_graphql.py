@@ -191,6 +191,27 @@ async def test_a_person_completes_what_the_channel_could_not(house: House) -> No
     assert over["code"] == "WRONG_STATE"
 
 
+async def test_what_the_desk_answers_reaches_the_conversation(house: House) -> None:
+    """An answer that stands in the timeline only leaves the customer waiting in the chat."""
+    await house.saved()
+    await house.hears("The pump in the cellar is very loud")
+    (draft,) = (await house.dispatcher.ask("{ intakeDrafts { nodes { id } } }"))["intakeDrafts"]["nodes"]
+    fill = "mutation($id: UUID!, $values: JSON) { completeDraft(id: $id, values: $values) { order { id } } }"
+    values = {"serial": "SN-1", "contactPhone": "+14155552671"}
+    order = (await house.dispatcher.ask(fill, {"id": draft["id"], "values": values}))["completeDraft"][
+        "order"
+    ]
+    say = "mutation($id: UUID!, $text: String) { respondToOrder(orderId: $id, text: $text) { first } }"
+    await house.dispatcher.ask(say, {"id": order["id"], "text": "Somebody comes at noon."})
+    await house.dispatcher.ask(say, {"id": order["id"], "text": "Please switch it off until then."})
+    ask = "query($id: UUID!) { intakeDraft(id: $id) { messages { direction text state } } }"
+    told = (await house.dispatcher.ask(ask, {"id": draft["id"]}))["intakeDraft"]["messages"]
+    assert [one["text"] for one in told if one["direction"] == "out"][-2:] == [
+        "Somebody comes at noon.",
+        "Please switch it off until then.",
+    ]
+
+
 async def test_a_conversation_may_come_to_nothing(house: House) -> None:
     """Jests and wrong numbers would wait on the desk for ever."""
     await house.saved()

@@ -228,6 +228,34 @@ async def test_a_moved_deadline_moves_the_mark(desk: Desk) -> None:
     assert await desk.holder(order) == "fay"
 
 
+async def test_the_mark_is_counted_in_working_time(desk: Desk) -> None:
+    """Three minutes before a deadline of tomorrow morning nobody is at their desk: it has to go on this evening."""
+    evening = (desk.clock.now() + timedelta(days=1)).replace(hour=10, minute=0, second=0, microsecond=0)
+    desk.clock.set(evening)
+    hours = ["09:00-10:13", "16:00-18:00"]
+    week = dict.fromkeys(("mon", "tue", "wed", "thu", "fri", "sat", "sun"), hours)
+    body = to_json(STANDARD)
+    body["calendars"] = [{"code": "shifts", "timeZone": "UTC", "week": week}]
+    for rule in body["rules"]:
+        rule["calendar"] = "shifts"
+    async with desk.as_("adi") as work:
+        await policies.save(work, body, activate=True)
+    await desk.come("ann", "fay")
+    order = await desk.order()
+    # Thirteen minutes until the break, two after it.
+    assert (await desk.row(order)).due_at == evening + timedelta(hours=6, minutes=2)
+    await desk.passes_with("ann", "fay", minutes=11.9)
+    await desk.turn()
+    assert await desk.holder(order) == "ann"
+    await desk.passes_with("ann", "fay", minutes=0.2)
+    await desk.turn()
+    assert await desk.holder(order) == "fay"
+    [(_, data)] = await desk.lines(order, "work_order.turned_over")
+    assert 170 <= data["leftSeconds"] <= 180
+    shown = await desk.row(order)
+    assert 170 <= shown.remaining_seconds <= 180
+
+
 async def test_a_closed_case_rests(desk: Desk) -> None:
     """To-dos about an order that was called off would be answered to nobody."""
     from callout_orders import orders

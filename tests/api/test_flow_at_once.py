@@ -11,7 +11,7 @@ from worlds import World
 
 from callout_backend.embedded import Urls
 from callout_backend.wiring import add_hooks
-from callout_orders.flow import approvals, hand, reading, requisitions, survey, survey_answers
+from callout_orders.flow import approvals, hand, missing_parts, reading, requisitions, survey, survey_answers
 from callout_orders.kinds import versions
 from callout_orders.kinds.values import set_fields
 from callout_people import users
@@ -198,7 +198,7 @@ async def test_two_engineers_who_miss_a_part_open_one_requisition(stage: Stage) 
         await two.push(two.command("visit.could_not_complete", second, missing))
 
     async def ask() -> None:
-        await stage.do(lambda work: requisitions.part_missing(work, order, second, "a seal"))
+        await stage.do(lambda work: missing_parts.part_missing(work, order, second, "a seal"))
 
     await stage.both(push, ask)
     rows = await stage.world.fetch("select state from requisition where order_id = $1 order by id", order)

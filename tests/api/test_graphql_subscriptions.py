@@ -266,7 +266,9 @@ async def test_an_orders_page_counts_down_by_what_it_hears(house: House, db: Dat
     """An order's page would show minutes that are left while the clock stands still, or none of the warnings."""
     world = house.world
     order_id = await world.order()
-    query = f'subscription {{ orderMilestones(id: "{order_id}") {{ name state dueAt warned remainingSeconds }} }}'
+    query = (
+        f'subscription {{ orderMilestones(id: "{order_id}") {{ name state dueAt warned remainingSeconds }} }}'
+    )
 
     async def states(listener: Listener) -> list[str]:
         return [one["state"] for one in (await listener.hear())["payload"]["data"]["orderMilestones"]]
@@ -275,7 +277,9 @@ async def test_an_orders_page_counts_down_by_what_it_hears(house: House, db: Dat
         await page.subscribe(query)
         assert await states(page) == ["running"] * 3
         await world.order()  # news of another order is none of this page's
-        await db.run(world.org, lambda work: pausing.pause(work, order_id, "customer"), actor=world.dispatcher)
+        await db.run(
+            world.org, lambda work: pausing.pause(work, order_id, "customer"), actor=world.dispatcher
+        )
         assert await states(page) == ["running", "paused", "paused"]
         await db.run(world.org, lambda work: milestones.responded(work, order_id), actor=world.dispatcher)
         assert await states(page) == ["met", "paused", "paused"]

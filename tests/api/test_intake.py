@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from callout_backend.wiring import add_hooks
 from callout_orders import customers, intake, orders, reading
 from callout_orders.sla import watch as sla_watch
 from callout_store.clock import ManualClock
@@ -387,3 +388,29 @@ async def test_a_missed_milestone_is_journaled_once(database_url: str) -> None:
     finally:
         await db.stop()
     assert [kind for kind in kinds if kind != "sla.warned"] == ["work_order.created", "sla.missed"]
+
+
+async def test_an_order_that_was_done_elsewhere_bothers_nobody(db: Database, desk: Desk) -> None:
+    """A house that brings its old orders along would have thousands of late steps, broken promises and messages."""
+    add_hooks(db)
+    done = NOON - timedelta(days=300)
+    order = desk.order(priority="P0", created_at=done - timedelta(days=1), done_at=done)
+    async with db.work(desk.org_id) as work:
+        (ref,) = await intake.create_orders(work, [order])
+    async with db.work(desk.org_id) as work:
+        row = await work.fetchrow(
+            "select state, created_at, responded_at, resolved_at, closed_at, archived_at from work_order where id = $1",
+            ref.id,
+        )
+        left = await work.fetchrow(
+            """
+            select (select count(*) from timer) as timers, (select count(*) from order_step) as steps,
+                   (select count(*) from outbox where channel in ('notice.fan', 'red.lane', 'knowledge.offer')) as owed,
+                   (select count(*) from order_watch) as watched
+            """
+        )
+    assert row is not None
+    assert left is not None
+    assert row["state"] == "closed"
+    assert {row[name] for name in ("responded_at", "resolved_at", "closed_at", "archived_at")} == {done}
+    assert set(dict(left).values()) == {0}

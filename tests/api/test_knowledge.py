@@ -14,6 +14,7 @@ from worlds import World
 from callout_backend.jobs.handlers import offer_answers
 from callout_backend.settings import Settings
 from callout_backend.wiring import add_hooks
+from callout_graphql.operations_content import CONTENT
 from callout_graphql.operations_knowledge import KNOWLEDGE
 from callout_orders import orders
 from callout_orders.knowledge import articles, links, offers, search
@@ -432,6 +433,29 @@ async def test_the_desk_suggests_offers_and_resolves(world: World, client: Any) 
         http, await token_of(world.db, app.state.issuer, world.org, world.phones[0].actor.user_id)
     )
     refused = (await engineer.send(KNOWLEDGE, {"orderId": second}, operationName="AnswerSolved")).json()
+    assert refused["errors"][0]["extensions"]["code"] == "NOT_ALLOWED"
+
+
+async def test_the_desk_makes_a_standing_answer_and_ends_it(world: World, client: Any) -> None:
+    """T3 by the door that screens use; and an engineer must not send mail to every customer of a surge."""
+    app, http = client
+    who = await someone(world, Role.SUPERVISOR)
+    desk = Graph(http, await token_of(world.db, app.state.issuer, world.org, who))
+    id_ = str(await article(world, "E07", "Hold.", fault_code="E07"))
+    made = await run(desk, "SetStandingAnswer", articleId=id_, on=True)
+    assert (made["faultCode"], made["standingBy"]) == ("E07", str(who))
+    assert made["standingSince"] is not None
+    listed = (await desk.send(CONTENT, {"standing": True}, operationName="Articles")).json()["data"]
+    assert [one["id"] for one in listed["articles"]["nodes"]] == [id_]
+    others = (await desk.send(CONTENT, {"standing": False}, operationName="Articles")).json()["data"]
+    assert others["articles"]["nodes"] == []
+    ended = await run(desk, "SetStandingAnswer", articleId=id_, on=False)
+    assert ended["standingSince"] is None
+    engineer = Graph(
+        http, await token_of(world.db, app.state.issuer, world.org, world.phones[0].actor.user_id)
+    )
+    given = {"articleId": id_, "on": True}
+    refused = (await engineer.send(KNOWLEDGE, given, operationName="SetStandingAnswer")).json()
     assert refused["errors"][0]["extensions"]["code"] == "NOT_ALLOWED"
 
 

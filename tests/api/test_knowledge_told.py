@@ -10,7 +10,7 @@ from telling import SECRET, Telling
 from callout_backend.notify import links
 from callout_backend.settings import Settings
 from callout_orders.flow import reading
-from callout_orders.knowledge import articles, offers
+from callout_orders.knowledge import articles, offers, standing
 from callout_orders.knowledge.articles import ArticleText
 from callout_orders.sla import milestones
 from callout_store.work import Database
@@ -57,6 +57,24 @@ async def test_a_customer_is_told_of_answers_reads_them_and_closes_the_order(tol
         ("self_service", "done"),
         ("survey", "open"),
     ]
+
+
+async def test_the_customer_of_a_later_fault_is_told_the_standing_answer(told: Telling, app: Any) -> None:
+    """T3: who reports E07 on the third day has power again in ten minutes, and not when an engineer comes."""
+    world, http = told.world, app[1]
+    text = ArticleText(
+        title="E07", body="Update it.", workaround="Use pile 2.", fault_code="E07", for_customers=True
+    )
+    async with world.db.work(world.org) as work:
+        id_ = await articles.save_article(work, text)
+        await standing.switch(work, id_, True)
+    order_id = await world.order(priority="P1", error_code="E07", description="dark")
+    await world.db.run(world.org, lambda work: standing.offer(work, [order_id]))
+    await told.drain()
+    (notice,) = await told.notices("role = $1 and kind = 'answers_offered'", "customer")
+    led = await http.post(f"/n/{links.token(SECRET, world.org, notice['id'])}", data={"act": "answers"})
+    shown = await http.get(led.headers["location"])
+    assert "Use pile 2." in shown.text
 
 
 async def test_what_did_not_help_and_what_was_never_answered_goes_to_dispatch(

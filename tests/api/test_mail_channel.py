@@ -28,6 +28,7 @@ from callout_orders import customers
 from callout_orders.channels import accounts, mail
 from callout_orders.channels.accounts import ChannelInput
 from callout_orders.customers import NewContact
+from callout_people.throttle import Limit
 from callout_store.work import Database
 from callout_sync.blobs import Storage
 
@@ -53,6 +54,7 @@ class Post:
         self.world, self.http, self.storage = world, http, storage
         self.slug = f"w-{world.org.hex[-20:]}"
         self.channel: UUID
+        self.private_allowed = True
 
     async def open(self, settings: Mapping[str, Any], **secrets: str) -> "Post":
         async with self.world.db.work(self.world.org, actor=self.world.dispatcher) as work:
@@ -77,8 +79,11 @@ class Post:
         return await self.http.post(f"/mail/{self.slug}/desk", content=data, headers=headers)
 
     def handlers(self, *names: str) -> Handlers:
-        made = channel_jobs.make_handlers(self.storage, ChatServices(), "http://t")
-        every: dict[str, Any] = {**made, "mail.poll": mail_poll.poll_handler(self.storage)}
+        made = channel_jobs.make_handlers(
+            self.storage, ChatServices(private_allowed=self.private_allowed), "http://t"
+        )
+        poll = mail_poll.poll_handler(self.storage, private_allowed=self.private_allowed)
+        every: dict[str, Any] = {**made, "mail.poll": poll}
         return {name: every[name] for name in names}
 
     async def work(self, *more: str) -> None:
@@ -175,6 +180,36 @@ async def test_forged_mails_are_refused(post: Post, wrong: dict[str, Any]) -> No
     answer = await post.bring(letter(), **wrong)
     assert (answer.status_code, answer.json()["code"]) == (403, "CALL_FORGED")
     assert await post.world.value("select count(*) from intake_message") == 0
+
+
+@pytest.mark.parametrize("header", ("", "t=1600000000,v1=" + "0" * 64, "v1=x"))
+async def test_what_cannot_be_genuine_is_not_read(post: Post, header: str) -> None:
+    """Anybody could have us read, and hash, sixty megabytes a call for nothing."""
+    await hooked(post)
+    read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(1000):
+            read += 1
+            yield bytes(10_000)
+
+    answer = await post.http.post(
+        f"/mail/{post.slug}/desk", content=body(), headers={"Callout-Signature": header}
+    )
+    assert answer.status_code == 403
+    assert read < 10
+
+
+async def test_who_forged_too_often_is_not_read_any_more(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred forged calls a second, each of full length, would keep a process busy for ever."""
+    monkeypatch.setattr(mail_door, "FORGERIES", Limit(1, 600))
+    await post.world.fetch("delete from throttle returning 1")
+    await hooked(post)
+    statuses = [(await post.bring(letter(), secret="another")).status_code for _ in range(3)]
+    assert statuses == [403, 429, 429]
+    await post.world.fetch("delete from throttle returning 1")
+    assert (await post.bring(letter())).status_code == 202
 
 
 async def test_what_is_missing_is_asked_for_in_the_thread(post: Post) -> None:
@@ -426,3 +461,28 @@ async def test_an_answer_that_cannot_be_sent_is_seen_by_a_person(post: Post) -> 
     await post.work("intake.answer")
     assert await post.world.value("select state from intake_message where direction = 'out'") == "failed"
     assert await post.world.value("select count(*) from todo where kind = 'intake.answer_failed'") == 1
+
+
+async def test_a_mailbox_in_our_own_network_is_not_called(post: Post) -> None:
+    """An organisation's admin could have the worker knock on every port of our network, and read what answers."""
+    inbox = Inbox()
+    smtp = await asyncio.get_running_loop().create_server(lambda: SMTP(inbox), "127.0.0.1", 0)
+    try:
+        async with SmallImap() as server:
+            server.put(letter(Message_ID="<p1@x>"))
+            post.private_allowed = False
+            port = smtp.sockets[0].getsockname()[1]
+            await polled(post, server, smtpHost="localhost", smtpPort=port, smtpTls="none")
+            await look(post)
+            assert server.asked == []
+            row = (await post.world.fetch("select last_error from intake_mailbox"))[0]
+            assert "private network" in row["last_error"]
+            post.private_allowed = True
+            await look(post)
+            post.private_allowed = False
+            await post.work("intake.answer")
+            assert inbox.mails == []
+            state = "select state from intake_message where direction = 'out'"
+            assert await post.world.value(state) == "failed"
+    finally:
+        smtp.close()

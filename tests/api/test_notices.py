@@ -10,6 +10,8 @@ from telling import Telling
 from callout_backend.wiring import add_hooks
 from callout_orders import orders
 from callout_orders.checks import FieldsRefused
+from callout_orders.desk import todos
+from callout_orders.desk.todos import NewTodo
 from callout_orders.notices import fan, preview, settings, versions
 from callout_orders.notices.settings import NoticeSettings, Preference
 from callout_orders.notices.templates import Text
@@ -94,6 +96,41 @@ async def test_quiet_hours_hold_what_can_wait(told: Telling) -> None:
     await told.drain()
     (late,) = await told.notices("id = $1", rows[order]["id"])
     assert late["state"] == "delivered"
+
+
+async def test_a_to_do_says_what_is_to_be_done(told: Telling) -> None:
+    """“Something for you to do” in a list of twenty is opened by nobody; and some to-dos are about no order."""
+    await told.prefer(told.supervisor, media=("email",), locale="zh")
+    order = await told.world.order()
+    said = {"number": "WO-7", "label": {"en": "Approve it", "zh": "费用审批"}}
+    asked = [
+        NewTodo(user_id=told.supervisor, kind="flow.approval", matter="a", order_id=order, data=said),
+        NewTodo(user_id=told.supervisor, kind="intake.mailbox_failed", matter="b", data={"channel": "desk"}),
+    ]
+    async with told.db.work(told.world.org) as work:
+        await todos.ask(work, asked)
+    await told.drain()
+    of_order, of_none = await told.notices("user_id = $1 and kind = 'todo'", told.supervisor)
+    assert of_order["title"].endswith("请审批工单 WO-7 的“费用审批”")
+    assert of_none["title"].startswith("邮箱 desk 无法读取")
+    assert "邮箱 desk 无法读取" in of_none["body"]
+    assert "下一步" not in of_none["body"]
+
+
+async def test_a_step_is_named_to_the_house_and_not_to_the_customer(told: Telling) -> None:
+    """“Next step” says nothing; what the desk calls its steps is no business of the customer's."""
+    order = await told.world.order()
+    label = {"en": "Second visit", "zh": "二次上门"}
+    await told.drain()
+    await told.happen("flow.step_entered", [order], {"step": "second_visit", "label": label})
+    await told.happen("work_order.held", [order], {"reason": "parts", "label": label})
+    await told.drain()
+    entered = await told.notices("kind = 'step_entered' and contact_id is null")
+    assert entered
+    assert all("Next step: Second visit" in row["title"] for row in entered)
+    held = await told.notices("kind = 'held' and contact_id is not null")
+    assert held
+    assert all("Second visit" not in row["title"] + row["body"] for row in held)
 
 
 async def test_media_languages_and_muted_kinds_are_the_persons_own(told: Telling) -> None:

@@ -1,5 +1,6 @@
 """The reader's link, the mail's pixel, the sink's page, and notices in GraphQL."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -12,12 +13,14 @@ from litestar import Litestar
 from providers import channel
 from telling import SECRET, Telling
 
+from callout_backend.doors import cards
 from callout_backend.notify import links
 from callout_backend.settings import Settings
 from callout_orders.channels import ciphers
 from callout_orders.notices.settings import add_address
 from callout_orders.notices.terms import Medium
 from callout_people.principals import Role
+from callout_people.throttle import Limit
 from callout_store.ids import new_id
 from callout_store.work import Database
 
@@ -282,10 +285,12 @@ async def test_preferences_templates_and_preview(told: Telling, app: Any) -> Non
 AES_KEY = "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"
 
 
-def sealed(inner: str, *, token: str = "cb", receiver: str = "ww1") -> tuple[dict[str, str], bytes]:
+def sealed(
+    inner: str, *, token: str = "cb", receiver: str = "ww1", age_s: int = 0
+) -> tuple[dict[str, str], bytes]:
     """A call as WeCom makes it."""
     cipher = ciphers.encrypt(AES_KEY, inner.encode(), receiver=receiver)
-    query = {"timestamp": "1700000000", "nonce": "n1"}
+    query = {"timestamp": str(int(time.time()) - age_s), "nonce": "n1"}
     query["msg_signature"] = ciphers.sha1_signature(token, query["timestamp"], query["nonce"], cipher)
     return query, f"<xml><Encrypt><![CDATA[{cipher}]]></Encrypt></xml>".encode()
 
@@ -311,7 +316,11 @@ async def test_a_cards_button_acknowledges(told: Telling, app: Any) -> None:
     key = links.token(SECRET, told.world.org, notice["id"])
     slug = await told.world.value("select slug from organisation where id = $1", told.world.org)
     door = f"/cards/{slug}/{channel_id}"
-    for query, body in (sealed(button(key), token="other"), sealed(button(key), receiver="ww2")):
+    for query, body in (
+        sealed(button(key), token="other"),
+        sealed(button(key), receiver="ww2"),
+        sealed(button(key), age_s=3600),
+    ):
         assert (await app[1].post(door, params=query, content=body)).status_code == 403
     query, body = sealed(button(key))
     assert (await app[1].post(door, params={**query, "nonce": "n2"}, content=body)).status_code == 403
@@ -324,7 +333,26 @@ async def test_a_cards_button_acknowledges(told: Telling, app: Any) -> None:
         assert (await app[1].post(door, params=query, content=body)).status_code == 200
     assert (await one(told))["state"] == "acknowledged"
     echo = ciphers.encrypt(AES_KEY, b"hello", receiver="ww1")
-    signature = ciphers.sha1_signature("cb", "1", "n", echo)
-    given = {"msg_signature": signature, "timestamp": "1", "nonce": "n", "echostr": echo}
+    now = str(int(time.time()))
+    signature = ciphers.sha1_signature("cb", now, "n", echo)
+    given = {"msg_signature": signature, "timestamp": now, "nonce": "n", "echostr": echo}
     assert (await app[1].get(door, params=given)).text == "hello"
     assert (await app[1].get(f"/cards/{slug}/{new_id()}", params=given)).status_code == 404
+
+
+async def test_forged_cards_are_told_to_come_later(
+    told: Telling, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever tries signatures at a card's door would be answered as often as they like."""
+    monkeypatch.setattr(cards, "FORGERIES", Limit(2, 600))
+    await told.world.fetch("delete from throttle returning 1")
+    new = channel(Medium.WECOM, "http://127.0.0.1:1")
+    secret = {**new.secret, "callback_token": "cb", "aes_key": AES_KEY}
+    channel_id = await told.channel(msgspec.structs.replace(new, secret=secret))
+    slug = await told.world.value("select slug from organisation where id = $1", told.world.org)
+    query, body = sealed("<xml/>", token="other")
+    statuses = [
+        (await app[1].post(f"/cards/{slug}/{channel_id}", params=query, content=body)).status_code
+        for _ in range(3)
+    ]
+    assert statuses == [403, 403, 429]

@@ -17,7 +17,7 @@ from callout_backend.notify.by_apprise import why_not
 from callout_backend.notify.robots import dingtalk_sign, feishu_sign, split_mentions
 from callout_backend.notify.wire import Answer, Wire, judge
 from callout_backend.wiring import add_hooks
-from callout_orders.notices import outgoing, settling
+from callout_orders.notices import channels, outgoing, settling
 from callout_orders.notices.channels import NewChannel
 from callout_orders.notices.outgoing import Outcome
 from callout_orders.notices.terms import Medium
@@ -284,7 +284,10 @@ async def test_the_applications_token_is_shared_and_renewed(told: Telling, serve
     await told.world.order()
     await told.drain()
     assert server.tokens_given == 1
-    assert (await row_of(told, id_))["access_token"] == "t1"
+    kept = (await row_of(told, id_))["access_token"]
+    assert "t1" not in kept
+    async with told.db.work(told.world.org) as work:
+        assert channels.opened_access(work, id_, kept) == "t1"
     server.token = "t2"
     await told.world.order()
     await told.drain()

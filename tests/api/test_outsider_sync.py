@@ -195,7 +195,14 @@ def value(type_: Any, name: str, pick: Callable[[str], UUID]) -> Any:
         }
     if isinstance(type_, GraphQLEnumType):
         return next(iter(type_.values))
-    plain = {"DateTime": "2026-11-22T08:00:00Z", "Int": 20, "Long": 1, "Float": 1.0, "Boolean": True}
+    plain = {
+        "Date": "2026-11-22",
+        "DateTime": "2026-11-22T08:00:00Z",
+        "Int": 20,
+        "Long": 1,
+        "Float": 1.0,
+        "Boolean": True,
+    }
     match str(type_):
         case "UUID":
             return str(pick(name))

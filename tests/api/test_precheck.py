@@ -6,7 +6,7 @@ from prechecks import Desk, make_desk
 
 from callout_orders import customers
 from callout_orders.checks import FieldRefused, FieldsRefused
-from callout_orders.precheck import settings, taking
+from callout_orders.precheck import matching, settings, taking
 from callout_orders.precheck.terms import Request, RequestFile
 from callout_store.errors import AlreadyExists, NotFound
 from callout_store.ids import new_id
@@ -36,6 +36,27 @@ async def test_a_known_machine_leads_to_its_customer_and_site(db: Database, desk
     assert (row["asset_id"], row["serial"], row["product"]) == (desk.asset_id, "CP-2024-AB000001", "CP-60")
     assert (row["reporter_phone"], row["kind_version"], row["locale"]) == ("+8613800138000", 0, "zh")
     assert {"no_power", "display"} <= set(row["tags"])
+
+
+async def test_the_machine_of_a_customer_with_many_sites_leads_to_its_own(
+    db: Database, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A housing authority with a thousand sites could not order for the machine that it named."""
+    monkeypatch.setattr(matching, "SITES_MAX", 1)
+    async with db.work(desk.org_id) as work:
+        (site,) = await customers.create_sites(
+            work,
+            [
+                customers.NewSite(
+                    customer_id=desk.customer_id, name="Annex", address="1 Side St", lat=30.2, lng=120.1
+                )
+            ],
+        )
+        await customers.create_asset(
+            work, customers.NewAsset(site_id=site, serial="CP-2024-AB000002", model="CP60", name="Pile 2")
+        )
+        known = (await taking.check(work, desk.request(serial="CP-2024-AB000002"))).known
+    assert (known.customer_id, known.site_id) == (desk.customer_id, site)
 
 
 async def test_everything_wrong_is_said_at_once_in_both_languages(db: Database, desk: Desk) -> None:

@@ -103,6 +103,35 @@ async def test_a_day_arrives_and_comes_back(house: House) -> None:
     assert row["storage_used_bytes"] > 0
 
 
+async def test_parts_that_are_missing_are_named_offline_and_come_back_with_the_order(house: House) -> None:
+    """An engineer in a cellar names a part of the copy and one that is not in it: both must reach whoever buys parts, and
+    the next phone that goes there must know of the first."""
+    one, two = await house.enrolled(), await house.enrolled(number=1)
+    order = await house.world.order()
+    visit = str(await house.world.visit(house.world.phones[0], order))
+    await house.until(one, lambda: one.store.get("visit", visit) is not None)
+    seal = str(house.world.part)
+    await house.until(one, lambda: one.store.get("part", seal) is not None)
+    one.miss_parts(visit, {seal: 2}, text="worn", leaving=False)
+    one.miss_parts(visit, {seal: 2, "PLATE-7": 1}, text="no seals left")
+    await house.until(one, lambda: one.store.waiting()[0] == 0)
+    rows = await house.world.fetch(
+        """
+        select r.note, l.part_id, l.quantity from requisition r
+        left join requisition_line l on l.org_id = r.org_id and l.requisition_id = r.id
+        where r.order_id = $1 order by r.number
+        """,
+        order,
+    )
+    assert [(row["part_id"], row["quantity"]) for row in rows] == [(house.world.part, 2), (None, None)]
+    assert "PLATE-7 × 1" in rows[1]["note"]
+    await house.world.visit(house.world.phones[1], order)
+    await house.until(two, lambda: two.store.get("work_order", str(order)) is not None)
+    shown = two.store.get("work_order", str(order))
+    assert shown is not None
+    assert shown["parts"] == [{"partId": seal, "quantity": 2}]
+
+
 async def test_an_old_app_gets_what_it_knows_and_after_its_upgrade_the_rest(
     house: House, tmp_path: Path
 ) -> None:

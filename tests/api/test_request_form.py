@@ -14,7 +14,7 @@ from callout_backend.doors import request_form
 from callout_backend.settings import Settings
 from callout_orders.channels import accounts
 from callout_orders.channels.accounts import ChannelInput
-from callout_orders.knowledge import articles
+from callout_orders.knowledge import articles, standing
 from callout_people.throttle import Limit
 from callout_store.work import Database
 
@@ -118,6 +118,42 @@ async def test_sending_twice_is_one_order(world: World, http: httpx.AsyncClient)
     known = await http.post(address(world), json={**sent, "key": "another-0123456789"})
     assert (made.status_code, known.status_code) == (201, 200)
     assert known.json()["number"] == made.json()["number"]
+
+
+async def test_json_brings_the_answers_and_their_page_right_away(
+    world: World, http: httpx.AsyncClient
+) -> None:
+    """R2, T3: a company's own website would show its visitors a number and let them wait for what it knows already."""
+    async with world.db.work(world.org, actor=world.dispatcher) as work:
+        texts = (
+            ("Bleeding the pump", {}),
+            ("E07", {"fault_code": "E07", "workaround": "Take stair two."}),
+        )
+        ids = [
+            await articles.save_article(
+                work,
+                articles.ArticleText(title=title, body="Look behind it.", for_customers=True, **more),
+            )
+            for title, more in texts
+        ]
+        await standing.switch(work, ids[1], True)
+        await work.execute("update intake_channel set default_priority = 'P2'")
+    sent = {"serial": "SN-1", "contactPhone": "+14155552671", "kind": "repair", "locale": "en"}
+    asked = {**sent, "description": "How is bleeding the pump done?", "key": "question-0123456789"}
+    made = (await http.post(address(world), json=asked)).json()
+    assert [one["title"] for one in made["answers"]] == ["Bleeding the pump"]
+    assert "/a/" in made["answersLink"]
+    again = (await http.post(address(world), json=asked)).json()
+    assert (again["existing"], again["answers"], again["answersLink"]) == (True, [], None)
+    async with world.db.work(world.org, actor=world.dispatcher) as work:
+        await work.execute("update intake_channel set default_priority = 'P1'")
+    fault = {**sent, "description": "It is dark in the cellar", "errorCode": "E07", "serial": ""}
+    fault |= {"kind": "general", "key": "standing-0123456789"}
+    dark = (await http.post(address(world), json=fault)).json()
+    assert [(one["title"], one["workaround"]) for one in dark["answers"]] == [("E07", "Take stair two.")]
+    plain = {**fault, "errorCode": None, "description": "The lamp is broken", "key": "nothing-0123456789"}
+    none = (await http.post(address(world), json=plain)).json()
+    assert (none["answers"], none["answersLink"]) == ([], None)
 
 
 async def test_json_is_refused_with_all_errors_in_its_language(world: World, http: httpx.AsyncClient) -> None:

@@ -99,6 +99,21 @@ async def test_the_stages_of_a_visit(door: Door) -> None:
     assert (ended.status_code, ended.json()["code"]) == (410, "TRACK_LINK_EXPIRED")
 
 
+async def test_a_link_without_a_place_shows_none(door: Door) -> None:
+    """Who ordered with somebody else's telephone number would be led to their door by the position of the engineer."""
+    order, visit, engineer = await a_visit(door)
+    token = await door.link(order, shows_place=False)
+    await tell(door.depot, engineer, visit, "travelling", NINE)
+    door.clock.advance(timedelta(minutes=2))
+    await door.depot.at(engineer, 10)
+    seen = await door.state(token)
+    assert (seen["stage"], seen["minutesAway"] is not None) == ("travelling", True)
+    hidden = ("lat", "lng", "siteLat", "siteLng", "metresAway", "positionAt")
+    assert [seen[name] for name in hidden] == [None] * len(hidden)
+    assert (await door.browser.get(f"/t/{token}")).status_code == 200
+    assert (await door.state(await door.link(order)))["siteLat"] is not None
+
+
 async def test_where_an_engineer_was_before_they_set_out_stays_private(door: Door) -> None:
     """The position at the engineer's home or at the customer before is nobody's business, and an old one is a lie."""
     order, visit, engineer = await a_visit(door)

@@ -1,4 +1,4 @@
-"""The dispatch bench's table and JSON: a row is one figure of ours beside somebody else's, and the target it is held to."""
+"""A bench's table and JSON: a row is one figure of ours beside somebody else's, and the target it is held to."""
 
 import json
 import os
@@ -88,7 +88,13 @@ def write(rows: list[Row], settings: Mapping[str, Any]) -> None:
         "rows": [asdict(row) for row in rows],
     }
     out_path().write_text(json.dumps(told, indent=2) + "\n")
-    table = Table(title="Dispatch: Callout and others, one machine, one run", show_lines=False)
+    show(rows, "Dispatch: Callout and others, one machine, one run")
+    print(f"Load of the machine at the end: {load:.1f}." if load is not None else "")
+
+
+def show(rows: Iterable[Row], title: str) -> None:
+    """Print the table."""
+    table = Table(title=title, show_lines=False)
     table.add_column("work", overflow="fold")
     table.add_column("ours", overflow="fold")
     table.add_column("beside", overflow="fold")
@@ -103,4 +109,3 @@ def write(rows: list[Row], settings: Mapping[str, Any]) -> None:
     console = Console(width=None if Console().is_terminal else 150)
     console.print()
     console.print(table)
-    console.print(f"Load of the machine at the end: {load:.1f}." if load is not None else "")

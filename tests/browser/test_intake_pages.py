@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import uvicorn
@@ -17,8 +18,10 @@ from worlds import World
 
 from callout_backend.app import create_app
 from callout_backend.settings import Settings
-from callout_orders.channels import accounts
+from callout_orders.channels import accounts, conversation, inbox
 from callout_orders.channels.accounts import ChannelInput
+from callout_orders.channels.terms import Inbound
+from callout_orders.kinds import versions
 from callout_people.passwords import Passwords
 from callout_people.users import set_password
 from callout_store.work import Database
@@ -134,6 +137,154 @@ async def test_an_agent_takes_a_call_with_the_keyboard_alone(browser: Any, origi
         assert await page.evaluate("document.activeElement.id") == "search"  # ready for the next caller
     row = (await world.fetch("select channel, customer_id, contact_id, created_by from work_order"))[0]
     assert tuple(row) == ("hotline", world.customer, world.contact, world.dispatcher.user_id)
+
+
+SMOKE = """
+code = "charger"
+label = { en = "Charger", zh = "充电桩" }
+[[fields]]
+code = "smoke"
+label = { en = "What came out", zh = "冒出物" }
+type = "choice"
+required = true
+options = [
+    { code = "smoke", label = { en = "Smoke", zh = "烟" } },
+    { code = "sparks", label = { en = "Sparks", zh = "火花" } },
+]
+[[fields]]
+code = "spare"
+label = { en = "Not asked on the telephone", zh = "电话不问" }
+type = "text"
+[[steps]]
+code = "all"
+label = { en = "All", zh = "全部" }
+owner = "role:dispatcher"
+by_hand = true
+"""
+
+
+async def sign_in(page: Any, world: World) -> None:
+    await page.fill("input[name=organisation]", slug(world))
+    await page.fill("input[name=email]", f"d-{world.org.hex}@example.org")
+    await page.fill("input[name=password]", PASSWORD)
+    await page.keyboard.press("Enter")
+    await page.locator("#hotline").wait_for()
+
+
+async def test_required_own_fields_are_asked_in_the_agents_language(
+    browser: Any, origin: str, world: World
+) -> None:
+    """An agent who reads `sparks` out to a caller in Chinese, or sees the question only when the order is refused."""
+    async with world.db.work(world.org, actor=world.dispatcher) as work:
+        kept = await versions.save(work, SMOKE)
+        await versions.activate(work, "charger", kept.version)
+    async with opened(browser, f"{origin}/hotline", **DESK) as page:
+        await sign_in(page, world)
+        await page.locator("select[name=kind] option[value=charger]").wait_for(state="attached")
+        await page.select_option("select[name=kind]", "charger")
+        field = page.locator("select[name='fields.smoke']")
+        assert await field.locator("option").all_inner_texts() == ["", "Smoke", "Sparks"]
+        assert await page.locator("[name='fields.spare']").count() == 0
+        await field.select_option("sparks")
+        await page.click("#switch")
+        assert await field.locator("option").all_inner_texts() == ["", "烟", "火花"]
+        assert await field.input_value() == "sparks"
+        assert "冒出物" in await page.inner_text("#own")
+
+
+async def test_the_fields_of_the_kind_that_is_meant_are_there_before_it_is_chosen(
+    browser: Any, origin: str, world: World
+) -> None:
+    """The agent would learn what the kind wants to know after the caller has hung up."""
+    async with world.db.work(world.org, actor=world.dispatcher) as work:
+        kept = await versions.save(work, SMOKE.replace('code = "charger"', 'code = "service"', 1))
+        await versions.activate(work, "service", kept.version)
+    async with opened(browser, f"{origin}/hotline", **DESK) as page:
+        await sign_in(page, world)
+        await page.locator("select[name='fields.smoke']").wait_for()
+        assert await page.input_value("select[name=kind]") == ""
+
+
+async def talked(world: World, *texts: str) -> None:
+    """Bob writes by chat; what is missing is asked, and nothing comes of it by itself."""
+    given = ChannelInput(
+        code="wecom",
+        kind="wecom",
+        name="WeCom",
+        locale="en",
+        default_kind="repair",
+        settings={"corpId": "ww1", "agentId": 7},
+        secrets={"token": "very-secret-token", "aesKey": "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"},
+    )
+
+    async def link(work: Any, order_id: UUID, locale: str, *, about: str = "order") -> str | None:
+        return f"http://t/{about}"
+
+    async with world.db.work(world.org, actor=world.dispatcher) as work:
+        await accounts.save(work, given)
+        account = await accounts.account_by_code(work, "wecom")
+        assert account is not None
+        for n, text in enumerate(texts):
+            said = Inbound(external_id=f"m{n}", peer="Bob", kind="text", text=text)
+            kept = await inbox.record(work, account, said, raw=b"x", size_bytes=1)
+            await conversation.handle_message(work, kept.id, link=link)
+
+
+async def test_a_waiting_conversation_is_read_answered_and_made_an_order(
+    browser: Any, origin: str, world: World
+) -> None:
+    """What the channel could not finish would wait in a list that no page shows, and its sender with it."""
+    await talked(world, "The pump in the cellar leaks and is <b>loud</b>")
+    async with opened(browser, f"{origin}/hotline", **DESK) as page:
+        await sign_in(page, world)
+        row = page.locator("#waiting-list li")
+        await row.first.wait_for()
+        assert "<b>loud</b>" in await row.first.inner_text()
+        await row.first.locator("button").click()
+        await page.locator("#talk[open]").wait_for()
+        assert "The pump in the cellar leaks" in await page.inner_text("#talk-messages")
+        assert await page.locator("#talk-faults li").count() > 0
+        await page.click("#talk-close")
+        await page.locator("#talk-problem:not([hidden])").wait_for()  # says that a reason is needed
+        await page.fill("#talk textarea[name=answer]", "Which machine is it?")
+        await page.click("#talk-answer")
+        await page.locator("#talk-messages li.out", has_text="Which machine is it?").wait_for()
+        await shoot(page, "waiting-talk")
+        await page.click("#talk-complete")
+        await page.locator("#talk-problem:not([hidden])").wait_for()
+        for name, text in (
+            ("contactPhone", "+1 415 555 2671"),
+            ("contactName", "Bob"),
+            ("customerName", "Bay Laundry"),
+            ("address", "1 Main St"),
+            ("serial", "SN-1"),
+        ):
+            await page.fill(f"#talk-values [data-path={name}]", text)
+        await page.click("#talk-complete")
+        await page.locator("#done:not([hidden])").wait_for()
+        assert "WO-000001" in await page.inner_text("#done")
+        await page.locator("#waiting-none:not([hidden])").wait_for()
+    row = (await world.fetch("select channel, serial, description from work_order"))[0]
+    assert (row["channel"], row["serial"]) == ("chat", "SN-1")
+    assert "<b>loud</b>" in row["description"]
+
+
+async def test_a_conversation_that_comes_to_nothing_is_closed(
+    browser: Any, origin: str, world: World
+) -> None:
+    """Jests and wrong numbers would bury the ones who need somebody."""
+    await talked(world, "The pump in the cellar leaks and is loud")
+    async with opened(browser, f"{origin}/hotline", **DESK) as page:
+        await sign_in(page, world)
+        await page.locator("#waiting-list button").first.click()
+        await page.locator("#talk[open]").wait_for()
+        await page.keyboard.press("Escape")  # closes the talk, and clears no caller's form
+        await page.locator("#talk[open]").wait_for(state="detached")
+        await page.locator("#waiting-list button").first.click()
+        await page.fill("#talk input[name=reason]", "a jest")
+        await page.click("#talk-close")
+        await page.locator("#waiting-none:not([hidden])").wait_for()
+    assert await world.value("select state || ':' || reason from intake_draft") == "closed:a jest"
 
 
 async def test_what_the_server_says_is_shown_as_text(browser: Any, origin: str, world: World) -> None:

@@ -6,13 +6,16 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import msgspec
 import pytest
 from rich.console import Console
 
+from callout_backend.app import create_app
 from callout_backend.demo import compare, copies, main
 from callout_backend.demo.crew import Made
 from callout_backend.demo.noise import skew_of
@@ -140,10 +143,14 @@ async def test_the_box_has_what_a_newcomer_needs(played: Played, same: Database)
     assert [login["login"].split("@")[0] for login in box["logins"]] == [
         "dispatcher",
         "supervisor",
+        "agent",
+        "director",
+        "purchasing",
         "e01",
         "e02",
     ]
     urls = [link["url"] for link in box["links"]]
+    assert all(link["name"]["en"] and link["name"]["zh"] for link in box["links"])
     assert sum(url.startswith("callout://enrol?") for url in urls) == 2
     # A day this short may end with everything signed, or with nobody on the road.
     async with same.work(played.org_id) as work:
@@ -159,6 +166,80 @@ async def test_the_box_has_what_a_newcomer_needs(played: Played, same: Database)
         for token in tokens:
             seen, _ = await tracking.look(work, token)
             assert seen.stage in ("waiting", "planned", "travelling", "on_site")
+
+
+async def test_the_links_of_the_service_desk_lead_somewhere(played: Played) -> None:
+    """A line of the box that ends in "not found", or a key that opens nothing, is the newcomer's first impression."""
+    box = json.loads((played.settings.data / DEMO_FILE).read_text("utf-8"))
+    urls = [link["url"] for link in box["links"]]
+    key = next(url for url in urls if url.startswith("ck_"))
+    own = replace(played.settings, secret=None)
+    app = create_app(own)
+    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+    async with (
+        app.lifespan(),
+        httpx.AsyncClient(transport=transport, base_url=own.base_url) as client,
+    ):
+        paths = [url.removeprefix(own.base_url) for url in urls if url.startswith(own.base_url)]
+        assert {"/desk", "/hotline", f"/r/{box['organisation']}", "/sink", "/v1/docs"} <= {
+            path.partition("?")[0] for path in paths
+        }
+        for path in paths:
+            assert (await client.get(path)).status_code == 200, path
+        orders = await client.get("/v1/orders", params={"channel": "chat"}, headers={"X-Api-Key": key})
+        assert (orders.status_code, len(orders.json()["items"])) == (200, 2)
+    drawing = next(url for url in urls if url.startswith("file:"))
+    assert "<svg" in Path(drawing.removeprefix("file://")).read_text("utf-8")
+
+
+def test_the_desk_had_its_hours(played: Played) -> None:
+    """A service desk that takes in nothing, asks nobody and refuses nobody shows a newcomer an empty page."""
+    desk = played.told["desk"]
+    assert {
+        "by hotline",
+        "by web form",
+        "by chat",
+        "by mail",
+        "by public API",
+        "by sheet",
+        "rows refused by a dry run",
+        "sent twice, taken once",
+        "duplicates linked",
+        "solved by an answer",
+        "answer did not help, now P1",
+        "paused for the customer",
+        "deadlines moved",
+        "turned over to the fallback",
+        "taken over",
+        "surveys answered",
+    } <= set(desk)
+    assert played.told["desk_refused"].get("BAD_FIELD") == 1  # "cannot reproduce", without a picture
+
+
+async def test_every_order_stands_where_its_flow_says(played: Played, same: Database) -> None:
+    """Orders of the past that wait at their first step would bury the desk; open ones without a step would be forgotten."""
+    async with same.work(played.org_id) as work:
+        rows = await work.fetch(
+            """
+            select o.number, o.state, o.archived_at is not null as archived, o.duplicate_of_id is not null as double,
+                   (select array_agg(s.step) from order_step s
+                    where s.org_id = o.org_id and s.order_id = o.id and s.state in ('open', 'waiting')) as steps
+            from work_order o where o.org_id = callout_org()
+            """
+        )
+        channels = await work.fetchval(
+            "select count(distinct channel) from work_order where org_id = callout_org() and archived_at is null"
+        )
+        asked = await work.fetchval(
+            "select count(*) from todo where org_id = callout_org() and kind = 'flow.late'"
+        )
+    for row in rows:
+        over = row["archived"] or row["double"] or row["state"] == "canceled"
+        assert len(row["steps"] or []) == (0 if over else 1), dict(row)
+    past = [row for row in rows if row["archived"]]
+    assert len(past) >= 10
+    assert channels >= 5
+    assert asked == 0  # nothing was declared late because it was played by a fast clock
 
 
 async def test_a_second_run_shows_the_first(played: Played, scale: int) -> None:

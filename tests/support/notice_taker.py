@@ -9,11 +9,13 @@ from uuid import UUID
 
 from callout_orders.notices import outgoing, settling
 from callout_orders.notices.outgoing import Outcome
+from callout_store.sealing import Seal
 from callout_store.work import Database
 
 
 async def main(url: str, org: UUID, lane: str, rounds: int) -> int:
     db = Database(url)
+    db.seal = Seal(lambda: ("tests-only-" + "0123456789abcdef" * 2,))
     await db.start()
     print("ready", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)

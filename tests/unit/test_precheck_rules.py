@@ -67,6 +67,10 @@ def faults(of: Kind, products: tuple[Any, ...] = (PILE, LIFT), **facts: Any) -> 
         ("8008208820", "+868008208820", "service"),
         ("+1 (415) 555-2671", "+14155552671", "mobile"),
         ("+44 20 7946 0958", "+442079460958", "landline"),
+        # As people answer when they were asked for it.
+        ("我的电话是13800138000", "+8613800138000", "mobile"),
+        ("手机号:138 0013 8000", "+8613800138000", "mobile"),
+        ("Phone no. +1 415 555 2671", "+14155552671", "mobile"),
     ),
 )
 def test_telephones_in_their_many_spellings(given: str, e164: str, form: str) -> None:
@@ -84,6 +88,7 @@ def test_telephones_in_their_many_spellings(given: str, e164: str, form: str) ->
         ("62345678", "phone_digits", 8),
         ("12345678901", "phone_digits", 11),
         ("4001234", "phone_digits", 7),
+        ("电话1380013800", "phone_digits", 10),
         ("call me", "phone", 0),
         ("138-0013-800O", "phone", 0),
         ("+86 1380013800", "phone", 12),

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import xlsxwriter
 from hypothesis import example, given
 from hypothesis import strategies as st
 from public_api import csv_bytes, write_bomb, xlsx_bytes
@@ -57,6 +58,26 @@ def test_a_workbook_is_read_as_it_looks() -> None:
     with pytest.raises(SheetRefused) as refused:
         sheets.read(data, sheet="三")
     assert "一, 二" in refused.value.message("zh")
+
+
+def test_a_merged_cell_stands_in_each_of_its_rows() -> None:
+    """The customer of several rows written once: the rows below the first would come in without it, as somebody else's."""
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+        sheet = book.add_worksheet("Orders")
+        sheet.merge_range(1, 1, 1, 3, "报修清单")
+        sheet.write_row(2, 1, ["客户编号", "联系电话", "故障描述"])
+        sheet.merge_range(3, 1, 5, 1, "C-1")
+        for row, (phone, text) in enumerate((("13800138000", "漏水"), ("13800138001", "异响")), start=3):
+            sheet.write_row(row, 2, [phone, text])
+        sheet.write(5, 3, "不制冷")
+    found = sheets.read(out.getvalue())
+    assert found.headers == ["客户编号", "联系电话", "故障描述"]
+    assert [(n, *cells) for n, cells in found.rows] == [
+        (4, "C-1", "13800138000", "漏水"),
+        (5, "C-1", "13800138001", "异响"),
+        (6, "C-1", "", "不制冷"),
+    ]
 
 
 def refusal(data: bytes) -> SheetRefused:

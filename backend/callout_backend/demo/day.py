@@ -5,7 +5,6 @@ No worker takes part: timers fire by the database's clock, so the day's SLA time
 """
 
 import asyncio
-import os
 import random
 import time
 from collections import Counter
@@ -19,26 +18,39 @@ import asyncpg
 import msgspec
 from rich.console import Console
 
-from callout_backend.demo import box, compare, copies, intake, morning, report, sf311, world
+from callout_backend.demo import (
+    box,
+    compare,
+    copies,
+    desk_setup,
+    evening,
+    intake,
+    morning,
+    report,
+    sf311,
+    world,
+)
 from callout_backend.demo.crew import Crew, EngineerDay
-from callout_backend.demo.fast import api_servers
+from callout_backend.demo.desk_day import DeskDay
+from callout_backend.demo.desk_sheet import one_week
+from callout_backend.demo.fast import api_servers, slow
 from callout_backend.demo.live import RedDesk, Watch, learn
 from callout_backend.demo.noise import skew_of
 from callout_backend.demo.office import Desk, Office, contact_email
+from callout_backend.demo.options import check_options
 from callout_backend.jobs.drain import drain
 from callout_backend.jobs.handlers import make_handlers
-from callout_backend.settings import Settings, SettingsError
+from callout_backend.settings import Settings
 from callout_backend.wiring import make_database, rest_arrivals
 from callout_client import HttpTransport
+from callout_orders.flow.deadlines import CHANNEL as STEP_CHANNEL
 from callout_orders.intake import SLA_CHANNEL
 from callout_people.passwords import shared
-from callout_store import journal
+from callout_store import journal, timers
 from callout_store.clock import FastClock, ManualClock, SystemClock
 from callout_store.work import Database
 
 SEED, ENGINEERS, SPEED = 1, 40, 1000.0
-ENGINEERS_MAX: Final = 400
-SPEED_MAX: Final = 5000.0
 EMERGENCIES: Final = 4
 """P0s that come in when the day is planned."""
 PLAYED: Final = "demo.played"
@@ -64,7 +76,7 @@ async def main(
 
     1 when a command was lost or doubled, or a phone's copy differs from the tables.
     """
-    _check(orders, engineers, speed)
+    check_options(orders, engineers, speed)
     console = console or Console(stderr=True)
     db = make_database(settings, clock=SystemClock())
     rest_arrivals(db)
@@ -106,6 +118,13 @@ class Demo:
 
     async def play(self, *, seed: int, orders: int | None, engineers: int, speed: float) -> dict[str, Any]:
         """Everything, from the file to the figures."""
+        timers.rest(STEP_CHANNEL)
+        try:
+            return await self._play(seed=seed, orders=orders, engineers=engineers, speed=speed)
+        finally:
+            timers.wake(STEP_CHANNEL)
+
+    async def _play(self, *, seed: int, orders: int | None, engineers: int, speed: float) -> dict[str, Any]:
         day = world.demo_day(datetime.now(UTC))
         self.db.clock = ManualClock(world.at(day, 7, 50))
         rng = random.Random(f"{seed}:world")
@@ -127,7 +146,9 @@ class Demo:
             one.key: msgspec.structs.replace(one, level=1)
             for one in rng.sample(urgent, min(EMERGENCIES, len(urgent)))
         }
-        known = [one for one in chosen if one.key not in emergencies]
+        week = one_week([one for one in chosen if one.key not in today and one.key not in emergencies])
+        later = {*emergencies, *(one.key for one in week)}
+        known = [one for one in chosen if one.key not in later]
         staff, places, imported = await self._import(chosen, known, today, day, engineers, rng)
         todays = [one.order_id for one in imported if one.request.key in today]
         skills = {one.order_id: one.request.skill for one in imported}
@@ -139,7 +160,7 @@ class Demo:
 
         now = datetime.now(UTC)
         clock = FastClock(
-            world.at(day, 7, 53), now + timedelta(seconds=(PROLOGUE_S + engineers * 0.04) * _slow()), speed
+            world.at(day, 7, 53), now + timedelta(seconds=(PROLOGUE_S + engineers * 0.04) * slow()), speed
         )
         crew = Crew(clock, world.at(day, 18), [str(one.visit_id) for one in planned.visits])
         async with api_servers(self.settings, clock, self.settings.data) as clients:
@@ -193,17 +214,28 @@ class Demo:
                 self.db, staff.org_id, [one for one in made if not one.twin]
             )
             self._took("comparison")
+        self.db.clock = ManualClock(world.at(day, 19))
+        desk_world = await desk_setup.set_up(self.db, staff, password_hash=await shared().hash(box.PASSWORD))
+        told: Counter[str] = Counter()
+        await evening.evening(self.db, staff, desk_world, rng=random.Random(f"{seed}:evening"), counts=told)
         self.db.clock = SystemClock()
+        await evening.wake_steps(self.db, staff)
+        self._took("evening")
         await self._clocks(staff, [*todays, *ordered, *red.orders])
         learned = await learn(self.db, staff.org_id)
         await world.plan_on(self.db, staff, day)
         self._took("sla")
+        at_desk = DeskDay(self.settings, self.db, staff, desk_world)
+        await at_desk.play(week, places)
+        self._took("desk")
         async with self.db.work(staff.org_id) as work:
             tallies = await compare.tallies(work)
         return report.collect(
             organisation={"id": str(staff.org_id), "slug": staff.slug, "day": str(day)},
             sheet=sheet,
-            imported=len(imported) + len(red.orders),
+            imported=len(imported) + len(red.orders) + at_desk.counts["by sheet"],
+            desk=dict(told + at_desk.counts),
+            desk_refused=dict(at_desk.refused),
             planned=planned,
             days=days,
             office=office,
@@ -259,7 +291,6 @@ class Demo:
                 ),
                 progress=advance,
             )
-        await intake.close_history(self.db, staff, [one for one in imported if one.request.key not in today])
         await self._analyze()
         self._took("import")
         return staff, places, imported
@@ -356,23 +387,9 @@ async def _all(*acts: Any) -> None:
             group.create_task(act)
 
 
-def _slow() -> float:
-    """How much longer starting the API takes on a machine that has other work: its load for each processor, 1 to 4."""
-    return min(max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0), 4.0)
-
-
 def _handled(days: list[EngineerDay]) -> tuple[int, int]:
     counts: Counter[str] = Counter()
     for day in days:
         counts["commands"] += sum(day.answers.values())
         counts["documents"] += day.pulled
     return counts["commands"], counts["documents"]
-
-
-def _check(orders: int | None, engineers: int, speed: float) -> None:
-    if orders is not None and orders < 1:
-        raise SettingsError("--orders", str(orders), "a whole number from 1")
-    if not 1 <= engineers <= ENGINEERS_MAX:
-        raise SettingsError("--engineers", str(engineers), f"a whole number from 1 to {ENGINEERS_MAX}")
-    if not 1 <= speed <= SPEED_MAX:
-        raise SettingsError("--speed", str(speed), f"a number from 1 to {SPEED_MAX:.0f}")

@@ -1,6 +1,7 @@
 """The demo's day in a minute: API processes that live by a fast clock, and phones' clocks that follow a plan on it."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -87,6 +88,11 @@ async def wait_until_ready(clients: list[httpx.AsyncClient], children: Superviso
                 except httpx.TransportError:
                     pass
                 await asyncio.sleep(0.05)
+
+
+def slow() -> float:
+    """How much longer starting the API takes on a machine that has other work: its load for each processor, 1 to 4."""
+    return min(max(os.getloadavg()[0] / (os.cpu_count() or 1), 1.0), 4.0)
 
 
 def free_ports(count: int) -> list[int]:

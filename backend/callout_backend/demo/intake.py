@@ -15,7 +15,6 @@ from callout_backend.demo.names import ASSETS, fictional_phone, person
 from callout_backend.demo.sf311 import SYSTEM, Request
 from callout_backend.demo.world import EMAIL_DOMAIN, Staff
 from callout_orders import customers, intake
-from callout_orders import progress as progress_of
 from callout_orders.sla.clock import MilestoneName
 from callout_people import users
 from callout_people.principals import Role
@@ -66,7 +65,7 @@ async def make_places(
     progress(len(names))
 
     addresses = sorted(
-        {_site(request): request for request in reversed(requests)}.items(), key=lambda item: item[0]
+        {site_of(request): request for request in reversed(requests)}.items(), key=lambda item: item[0]
     )
     sites: dict[tuple[str, str], UUID] = {}
     for chunk in _chunks(addresses):
@@ -89,7 +88,7 @@ async def make_places(
             sites |= {key: id_ for (key, _), id_ in zip(chunk, made, strict=True)}
             progress(len(chunk))
 
-    wanted = sorted({(sites[_site(request)], request.skill) for request in requests})
+    wanted = sorted({(sites[site_of(request)], request.skill) for request in requests})
     counts: Counter[str] = Counter()
     assets: dict[tuple[UUID, str], UUID] = {}
     for pairs in _chunks(wanted):
@@ -114,41 +113,23 @@ async def import_orders(
     today: Callable[[Request], datetime | None],
     progress: Progress,
 ) -> list[Imported]:
-    """Take the requests in as orders. `today` says when a request of the demo's day came in, None for history.
+    """Take the requests in as orders. `today` says when a request of the demo's day came in, None for history: that was
+    done by others a day after it came in, and nobody is told of it.
 
-    SLA timers are put to rest at once. History's promises were others' to keep; those of the demo's day are armed again
-    when it is over (`arm_again`), because timers fire by the database's clock, for which that day is past already.
+    The SLA timers of the day are put to rest at once and armed again when it is over (`arm_again`), because timers fire by
+    the database's clock, for which that day is past already.
     """
     imported: list[Imported] = []
     for chunk in _chunks(requests):
-        new = [_order(request, places, today(request) or request.created_at) for request in chunk]
+        new = [_order(request, places, today(request)) for request in chunk]
         async with db.work(staff.org_id, actor=staff.dispatcher) as work:
             refs = await intake.create_orders(work, new)
-            await rest(work, [ref.id for ref in refs])
+            await rest(work, [ref.id for ref, order in zip(refs, new, strict=True) if order.done_at is None])
         imported += [
             Imported(order_id=ref.id, request=request) for ref, request in zip(refs, chunk, strict=True)
         ]
         progress(len(chunk))
     return imported
-
-
-async def close_history(db: Database, staff: Staff, history: Sequence[Imported]) -> None:
-    """Let orders of other days be done, by others, a day after they came in: nobody plans them any more."""
-    for chunk in _chunks(history):
-        facts = [_served(one) for one in chunk]
-        async with db.work(staff.org_id, actor=staff.dispatcher) as work:
-            await progress_of.apply_visit_facts(work, facts)
-
-
-def _served(one: Imported) -> progress_of.VisitFacts:
-    at = one.request.created_at + timedelta(days=1)
-    return progress_of.VisitFacts(
-        order_id=one.order_id,
-        visits=(("completed", at),),
-        responded_at=at,
-        arrived_at=at,
-        resolved_at=at,
-    )
 
 
 async def rest(work: Work, order_ids: Sequence[UUID]) -> None:
@@ -214,9 +195,9 @@ async def _make_contacts(work: Work, by_name: dict[str, UUID], password_hash: st
     return dict(contacts)
 
 
-def _order(request: Request, places: Places, created_at: datetime) -> intake.NewOrder:
+def _order(request: Request, places: Places, today: datetime | None) -> intake.NewOrder:
     name = _customer(request)
-    site_id = places.sites[_site(request)]
+    site_id = places.sites[site_of(request)]
     return intake.NewOrder(
         customer_id=places.customers[name],
         site_id=site_id,
@@ -230,7 +211,8 @@ def _order(request: Request, places: Places, created_at: datetime) -> intake.New
         duration_minutes=request.minutes,
         references=((SYSTEM, request.key),),
         reported_at=request.created_at,
-        created_at=created_at,
+        created_at=today or request.created_at,
+        done_at=None if today else request.created_at + timedelta(days=1),
     )
 
 
@@ -248,7 +230,8 @@ def _customer(request: Request) -> str:
     return f"District {request.district}" if request.district else "City of San Francisco"
 
 
-def _site(request: Request) -> tuple[str, str]:
+def site_of(request: Request) -> tuple[str, str]:
+    """Whose place a request is about, and where: the key of `Places.sites`."""
     address = request.address
     if address.startswith("Not associated"):
         address = f"Near {request.point.lat:.5f}, {request.point.lng:.5f}"

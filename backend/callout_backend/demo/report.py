@@ -59,6 +59,8 @@ TEXTS: dict[str, dict[str, str]] = {
     "geofence": {"en": "Geofence", "zh": "地理围栏"},
     "office": {"en": "Office", "zh": "调度室"},
     "refused": {"en": "Refused by rule", "zh": "被规则拒绝"},
+    "desk": {"en": "Service desk", "zh": "客服工作台"},
+    "desk_refused": {"en": "Refused requests", "zh": "被拒绝的请求"},
     "conflicts": {"en": "Conflicts kept", "zh": "保留的冲突"},
     "quarantined": {"en": "Quarantined", "zh": "隔离的操作"},
     "rejected_ids": {"en": "Ids used twice, refused", "zh": "编号重复被拒"},
@@ -104,6 +106,8 @@ def collect(
     tallies: dict[str, Any],
     clocks: dict[str, float],
     learned: dict[str, Any],
+    desk: dict[str, int],
+    desk_refused: dict[str, int],
     track_orders: list[str],
     storm: dict[str, Any],
     seconds: dict[str, float],
@@ -130,6 +134,8 @@ def collect(
         "plan": planned.plan,
         "positions": {name: n for name, n in positions.items() if n},
         "learned": learned,
+        "desk": {what: n for what, n in desk.items() if n},
+        "desk_refused": desk_refused,
         "track_orders": track_orders,
         **tallies,
         "office": dict(office.counts),
@@ -191,6 +197,8 @@ def show(console: Console, told: dict[str, Any]) -> None:
     table.add_row(text("speeds"), text("speeds_line", **told["learned"]))
     table.add_row(text("office"), ", ".join(f"{what} {n}" for what, n in told["office"].items() if n))
     counts("refused", told["office_refused"])
+    table.add_row(text("desk"), ", ".join(f"{what} {n}" for what, n in told["desk"].items()))
+    counts("desk_refused", told["desk_refused"])
     for name in ("sign_offs", "conflicts", "quarantined"):
         counts(name, told[name])
     table.add_row(text("rejected_ids"), str(told["rejected_ids"]))

@@ -54,6 +54,7 @@ class Staff(msgspec.Struct, frozen=True, kw_only=True):
     org_id: UUID
     slug: str
     dispatcher: Actor
+    supervisor_id: UUID
     emails: dict[str, str]
     seats: list[Seat]
     parts: list[tuple[UUID, str]]
@@ -126,7 +127,15 @@ async def make_staff(
                 if skill in seat.skills
             ],
         )
-    return Staff(org_id=org_id, slug=slug, dispatcher=dispatcher, emails=emails, seats=seats, parts=parts)
+    return Staff(
+        org_id=org_id,
+        slug=slug,
+        dispatcher=dispatcher,
+        supervisor_id=office[2],
+        emails=emails,
+        seats=seats,
+        parts=parts,
+    )
 
 
 async def _make_engineers(

@@ -5,6 +5,7 @@ The call is signed and encrypted with the application's callback token and Encod
 that comes twice acknowledges once.
 """
 
+import time
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,14 +14,18 @@ import structlog
 from litestar import Request, Response, get, post
 from litestar.types import ControllerRouterHandler
 
+from callout_backend.doors.chat import FORGERIES
+from callout_backend.doors.identity import client_address
 from callout_backend.notify import links
 from callout_backend.settings import signing_secret
 from callout_orders.channels import ciphers, flat_xml
+from callout_orders.channels.calls import WINDOW_S
 from callout_orders.channels.ciphers import BadKey, Forged
 from callout_orders.channels.flat_xml import BadXml
 from callout_orders.channels.refusals import CallForged
 from callout_orders.notices import channels, states
 from callout_people import organisations
+from callout_people.throttle import count_calls, network
 from callout_store.errors import NoSuchAddress, NotFound, NoticeLinkInvalid
 from callout_store.ids import parse_id
 from callout_store.work import Actor, Database, Work
@@ -47,7 +52,8 @@ async def verify(request: AnyRequest) -> Response[str]:
     """WeCom asks whether this address holds the application's key."""
     keys = await _keys(request)
     echo = request.query_params.get("echostr", "")
-    return Response(_opened(request, keys, echo).decode("utf-8", "replace"), media_type="text/plain")
+    opened = await _opened(request, keys, echo)
+    return Response(opened.decode("utf-8", "replace"), media_type="text/plain")
 
 
 @post(
@@ -61,7 +67,7 @@ async def pressed(request: AnyRequest) -> Response[str]:
     keys = await _keys(request)
     try:
         sealed = flat_xml.read(await request.body()).get("Encrypt", "")
-        event = flat_xml.read(_opened(request, keys, sealed))
+        event = flat_xml.read(await _opened(request, keys, sealed))
     except BadXml as fault:
         log.info("card_call_refused", why=fault.why)
         raise CallForged() from None
@@ -89,9 +95,11 @@ async def _acknowledge(request: AnyRequest, org_id: UUID, event: dict[str, str])
         log.info("card_of_no_notice")
 
 
-def _opened(request: AnyRequest, keys: Keys, sealed: str) -> bytes:
+async def _opened(request: AnyRequest, keys: Keys, sealed: str) -> bytes:
     given = request.query_params
     try:
+        # What was pressed long ago is not pressed again by whoever has a log of it.
+        ciphers.check_window(given.get("timestamp", ""), now_s=time.time(), window_s=WINDOW_S)
         ciphers.check_sha1(
             given.get("msg_signature", ""),
             keys.token,
@@ -102,6 +110,7 @@ def _opened(request: AnyRequest, keys: Keys, sealed: str) -> bytes:
         return ciphers.decrypt(keys.aes_key, sealed, receivers=(keys.corp_id,))
     except (Forged, BadKey) as fault:
         log.info("card_call_refused", why=str(fault))
+        await count_calls(_database(request), f"forged:{network(client_address(request))}", FORGERIES)
         raise CallForged() from None
 
 

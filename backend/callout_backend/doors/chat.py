@@ -33,7 +33,7 @@ AT_ONCE_S: Final = 4.0
 """WeChat waits five seconds for an answer; what takes longer is answered by the worker."""
 WORKER_WAITS_S: Final = 8.0
 FORGERIES: Final = Limit(300, 600)
-"""Of one address in ten minutes; beyond, it is not even looked at."""
+"""Of one address in ten minutes; beyond, whoever forges is told to come later."""
 
 log = structlog.get_logger(__name__)
 

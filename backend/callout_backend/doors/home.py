@@ -20,6 +20,19 @@ DOORS: tuple[tuple[str, str, dict[str, str]], ...] = (
         {"en": "the agents' desk: orders that wait for an answer", "zh": "客服工作台:等待响应的工单"},
     ),
     (
+        "/hotline",
+        "/hotline",
+        {
+            "en": "the hotline's form: a caller's request, checked as it is typed",
+            "zh": "热线受理:边录入边预检",
+        },
+    ),
+    (
+        "",
+        "/r/…",
+        {"en": "customers' form, by an organisation's short name", "zh": "客户在线报修表单,地址中为组织标识"},
+    ),
+    (
         "/graphql",
         "GraphQL",
         {"en": "for dispatchers, phones and systems", "zh": "面向调度员、手机与系统的接口"},

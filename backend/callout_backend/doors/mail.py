@@ -22,7 +22,7 @@ from callout_orders.channels import accounts, mail
 from callout_orders.channels.refusals import CallForged
 from callout_orders.channels.terms import ChannelKind
 from callout_people import organisations
-from callout_people.throttle import Limit, count_calls, network
+from callout_people.throttle import Limit, count_calls, network, refuse_counted
 from callout_store.errors import NoSuchAddress
 from callout_store.work import Database
 
@@ -57,15 +57,17 @@ async def bring_mail(request: Request[Any, Any, Any]) -> Response[dict[str, Any]
         raise NoSuchAddress()
     secret = account.secrets.get("webhookSecret", "")
     found = _SIGNATURE.fullmatch(request.headers.get("callout-signature", "").strip())
-    data, size_bytes, digest = await _read(request, secret, found[1] if found else "0")
-    if (
-        not secret
-        or found is None
-        or abs(int(found[1]) - time.time()) > WINDOW_S
-        or not hmac.compare_digest(digest, found[2])
-    ):
+    forged = f"forged:{network(client_address(request))}"
+    # Before the body is read: who forges shall not have us read, and hash, as much as they like.
+    await refuse_counted(db, forged, FORGERIES)
+    data, size_bytes = b"", 0
+    genuine = bool(secret) and found is not None and abs(int(found[1]) - time.time()) <= WINDOW_S
+    if genuine and found is not None:
+        data, size_bytes, digest = await _read(request, secret, found[1])
+        genuine = hmac.compare_digest(digest, found[2])
+    if not genuine:
         log.info("mail_call_refused", channel=account.code)
-        await count_calls(db, f"forged:{network(client_address(request))}", FORGERIES)
+        await count_calls(db, forged, FORGERIES)
         raise CallForged()
     large = size_bytes > mail.MAIL_BYTES_MAX
     if large:

@@ -26,14 +26,12 @@ from callout_backend.jobs.channels import linker
 from callout_backend.kept_files import Kept
 from callout_backend.problems import current_request_id, problem_response, translate
 from callout_backend.web import request_page
-from callout_graphql.knowledge_api import ANSWER_PATH
 from callout_orders.channels import accounts, files, offering, typed
 from callout_orders.channels.refusals import FileRefused, FormClosed, FormFilledByMachine
 from callout_orders.channels.terms import Account
 from callout_orders.checks import FieldsRefused
 from callout_orders.kinds import versions
 from callout_orders.kinds.terms import Kind
-from callout_orders.knowledge import links
 from callout_orders.knowledge.offers import Offer
 from callout_orders.precheck.taking import take
 from callout_orders.precheck.terms import Request as Asked
@@ -114,7 +112,7 @@ async def show(request: AnyRequest) -> Response[str]:
 
 @post("/r/{slug:str}", request_max_body_size=BODY_BYTES_MAX, status_code=200, include_in_schema=False)
 async def send(request: AnyRequest) -> Response[Any]:
-    """Send the form. JSON (`Sent`) is answered with JSON: 201 `{"number","existing","duplicateOf","follow"}`, 200 for a key
+    """Send the form. JSON (`Sent`) is answered with JSON: 201 `{"number","existing","follow","answers"}`, 200 for a key
     that was sent before, problem details with `errors` otherwise."""
     as_json = request.content_type[0] == "application/json"
     try:
@@ -164,16 +162,21 @@ async def _send_json(request: AnyRequest, form: Form) -> Response[Any]:
     values = {name: getattr(sent, name) for name in Sent.__struct_fields__}
     asked = _asked(form, form.kind(sent.kind), values, dict(sent.fields), key, locale, explicit=sent.kind)
 
-    async def act(work: Work) -> tuple[Taken, str | None]:
+    async def act(work: Work) -> tuple[Taken, str | None, list[Offer], str | None]:
         brought = await files.held(work, sent.files, _holder(key))
-        return await _take(request, work, asked, brought, locale)
+        taken, link = await _take(request, work, asked, brought, locale)
+        return taken, link, *await _answers(request, work, taken, locale)
 
-    taken, link = await _database(request).run(form.organisation.id, act, actor=CUSTOMER)
+    taken, link, offered, answers = await _database(request).run(form.organisation.id, act, actor=CUSTOMER)
     answer = {
         "number": taken.number,
         "existing": taken.existing,
-        "duplicateOf": taken.duplicate_of_number,
         "follow": link,
+        "answers": [
+            {"title": one.title, "body": one.body, "workaround": one.workaround, "locale": one.locale}
+            for one in offered
+        ],
+        "answersLink": answers,
     }
     status = 200 if taken.existing else 201
     return Response(answer, status_code=status, headers=HEADERS, media_type=MediaType.JSON)
@@ -204,9 +207,7 @@ async def _send_form(request: AnyRequest, form: Form) -> Response[str]:
 
     async def act(work: Work) -> tuple[Taken, str | None, list[Offer], str | None]:
         taken, link = await _take(request, work, asked, await files.of_holder(work, _holder(key)), locale)
-        offered = await offering.offered(work, taken)
-        answers = await links.create_link(work, taken.id, locale) if offered else None
-        return taken, link, offered, answers
+        return taken, link, *await _answers(request, work, taken, locale)
 
     db = _database(request)
     try:
@@ -222,12 +223,9 @@ async def _send_form(request: AnyRequest, form: Form) -> Response[str]:
         organisation=form.organisation.name,
         number=taken.number,
         existing=taken.existing,
-        duplicate_of=taken.duplicate_of_number,
         link=link,
         answers=[{"title": one.title, "body": one.body} for one in offered],
-        answers_link=None
-        if answers is None
-        else f"{request.app.state.settings.base_url}{ANSWER_PATH}/{answers}",
+        answers_link=answers,
         locale=locale,
     )
     return html(page, 200, locale)
@@ -239,7 +237,17 @@ async def _take(
     """Make the order with its files, and the address at which it is followed."""
     taken = await take(work, msgspec.structs.replace(asked, files=files.as_request(brought)))
     await files.to_order(work, [one.id for one in brought], taken.id)
-    return taken, await linker(request.app.state.settings.base_url)(work, taken.id, locale)
+    link = linker(request.app.state.settings.base_url)
+    return taken, await link(work, taken.id, locale, place=taken.place_said)
+
+
+async def _answers(
+    request: AnyRequest, work: Work, taken: Taken, locale: str
+) -> tuple[list[Offer], str | None]:
+    """What may help at once, and the address of the page where its customer says whether it did."""
+    offered = await offering.offered(work, taken)
+    link = linker(request.app.state.settings.base_url)
+    return offered, await link(work, taken.id, locale, about="answers") if offered else None
 
 
 def _asked(
@@ -275,6 +283,8 @@ def _asked(
         fields={code: value for code, value in own.items() if value is not None},
         references=((account.code, hashlib.sha256(key.encode()).hexdigest()),),
         may_create=account.may_create,
+        # Anybody may know a telephone number or a serial: the answer tells nothing of whom they lead to.
+        stranger=True,
     )
 
 

@@ -1,10 +1,11 @@
-"""Where a webhook may go: the address is resolved, checked and pinned, so that no name leads into the own network.
+"""Where we call on others' word: the address is resolved, checked and pinned, so that no name leads into the own network.
 
 Every address a name resolves to must be public, and the connection is made to the very address that was checked: a name
 server that answers differently a moment later (rebinding) changes nothing.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from dataclasses import dataclass
@@ -40,6 +41,41 @@ def is_public(address: str) -> bool:
         if ip.is_site_local:
             return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+class PrivateAddress(Exception):
+    """A name leads into a private network, where nothing of a tenant's choice is called."""
+
+    def __init__(self) -> None:
+        super().__init__("its address lies in a private network")
+
+
+def checked_address(host: str, port: int, *, private_allowed: bool) -> str:
+    """An address of `host` to connect to, when all of them are public. Blocking: for threads.
+
+    Raises PrivateAddress, or OSError where the name cannot be resolved.
+    """
+    return _checked_addresses(host, port, private_allowed=private_allowed)[0]
+
+
+def connection(host: str, port: int, *, timeout_s: float, private_allowed: bool) -> socket.socket:
+    """A TCP connection to one of `host`'s addresses, checked as in `checked_address`. Blocking: for threads."""
+    *others, last = _checked_addresses(host, port, private_allowed=private_allowed)
+    for address in others:
+        with contextlib.suppress(OSError):
+            return socket.create_connection((address, port), timeout_s)
+    return socket.create_connection((last, port), timeout_s)
+
+
+def _checked_addresses(host: str, port: int, *, private_allowed: bool) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as fault:
+        raise OSError("the name cannot be resolved") from fault
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    if not private_allowed and not all(is_public(address) for address in addresses):
+        raise PrivateAddress
+    return addresses
 
 
 async def pin(url: str, *, private_allowed: bool) -> Pinned:

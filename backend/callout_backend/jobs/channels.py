@@ -17,6 +17,7 @@ from callout_dispatch.arrivals import tracking
 from callout_orders.channels import accounts, conversation, desk_people, draft_rows, files, inbox
 from callout_orders.channels.drafts import Linker
 from callout_orders.channels.terms import CHAT, ChannelKind
+from callout_orders.knowledge import links
 from callout_store import outbox
 from callout_store.outbox import Claimed, Hopeless, Retry
 from callout_store.work import Actor, Database, Work
@@ -33,10 +34,15 @@ log = structlog.get_logger(__name__)
 
 
 def linker(base_url: str) -> Linker:
-    """Makes the addresses at which customers follow their orders."""
+    """Makes the addresses at which customers follow their orders and read the answers to them."""
 
-    async def link(work: Work, order_id: UUID, locale: str) -> str | None:
-        return f"{base_url}/t/{await tracking.create_link(work, order_id, locale=locale)}"
+    async def link(
+        work: Work, order_id: UUID, locale: str, *, about: str = "order", place: bool = False
+    ) -> str | None:
+        if about == "answers":
+            return f"{base_url}/a/{await links.create_link(work, order_id, locale)}"
+        shown = place or await tracking.first_shows_place(work, order_id)
+        return f"{base_url}/t/{await tracking.create_link(work, order_id, locale=locale, shows_place=shown)}"
 
     return link
 
@@ -83,7 +89,9 @@ def _answer(services: ChatServices) -> Handler:
         reference: str | None
         try:
             if account.kind == ChannelKind.MAIL:
-                reference = await send_mail(account, message, text, reply)
+                reference = await send_mail(
+                    account, message, text, reply, private_allowed=services.private_allowed
+                )
             elif account.kind in CHAT:
                 reference = await services.send(account, message.peer, text, reply)
             else:

@@ -6,7 +6,7 @@ from callout_backend.jobs import channels, desk, etas, flows, holds, red, sweeps
 from callout_backend.jobs.chat_services import ChatServices
 from callout_backend.jobs.deliver import WebhookHandler
 from callout_backend.jobs.drain import Handlers
-from callout_backend.jobs.imports import import_handler
+from callout_backend.jobs.imports import import_handler, watch_import
 from callout_backend.jobs.mail_poll import CHANNEL as MAIL_CHANNEL
 from callout_backend.jobs.mail_poll import poll_handler
 from callout_backend.jobs.pictures import picture_handler
@@ -17,8 +17,13 @@ from callout_backend.settings import Settings
 from callout_dispatch.places import geocodes, legs, positions, speeds, territories
 from callout_dispatch.plans.run_writes import WATCH_CHANNEL
 from callout_dispatch.plans.runs import RUN_CHANNEL
+from callout_orders.channels import accounts as intake_accounts
+from callout_orders.channels import files as intake_files
+from callout_orders.channels import inbox
 from callout_orders.imports import runs as import_runs
-from callout_orders.knowledge import articles, offers
+from callout_orders.knowledge import articles, offers, standing
+from callout_orders.notices import channels as notice_channels
+from callout_orders.notices import retention
 from callout_orders.sla import pausing
 from callout_orders.sla import states as sla_states
 from callout_orders.sla import watch as sla_watch
@@ -86,9 +91,21 @@ async def _is_current(work: Work, item: Claimed) -> bool:
 
 
 async def offer_answers(db: Database, item: Claimed) -> None:
-    """Questions came in: answers are looked for. Harmless twice: an article is offered once for an order."""
+    """Orders came in: answers are looked for; or an article became a standing answer. Harmless twice: an article is offered
+    once for an order."""
+    if "articleId" in item.payload:
+        article_id = UUID(item.payload["articleId"])
+        while await db.run(item.org_id, lambda work: standing.offer_on_open(work, article_id)):
+            pass
+        return
     ids = [UUID(one) for one in item.payload["orderIds"]]
-    await db.run(item.org_id, lambda work: offers.offer_new(work, ids))
+
+    async def act(work: Work) -> None:
+        await standing.offer(work, ids)
+        if item.payload.get("about") != offers.STANDING:
+            await offers.offer_new(work, ids)
+
+    await db.run(item.org_id, act)
 
 
 async def sweep_scopes(db: Database, item: Claimed) -> None:
@@ -103,6 +120,11 @@ async def sweep_scopes(db: Database, item: Claimed) -> None:
         geocodes.purge,
         speeds.purge,
         import_runs.purge,
+        inbox.purge,
+        intake_files.purge,
+        retention.purge,
+        intake_accounts.reseal,
+        notice_channels.reseal,
     ):
         while await db.run(item.org_id, act):
             pass
@@ -143,11 +165,12 @@ def make_handlers(
         geocodes.CHANNEL: geocodes.place_site,
         RUN_CHANNEL: plan_handler(),
         import_runs.CHANNEL: import_handler(),
+        import_runs.WATCH_CHANNEL: watch_import,
         WATCH_CHANNEL: watch_handler(),
         attachments.CHANNEL: picture_handler(storage),
         uploads.FINISH_CHANNEL: finish_handler(storage),
         uploads.EXPIRE_CHANNEL: expire_handler(storage),
-        MAIL_CHANNEL: poll_handler(storage),
+        MAIL_CHANNEL: poll_handler(storage, private_allowed=settings.webhook_private),
         **notify.handlers_of(notifier or notify.make_notifier(settings)),
         **channels.make_handlers(
             storage, ChatServices(private_allowed=settings.webhook_private), settings.base_url

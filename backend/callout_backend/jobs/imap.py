@@ -7,6 +7,7 @@ bounded before it is read.
 
 import imaplib
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 from datetime import date
@@ -15,6 +16,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from callout_backend.jobs.address import PrivateAddress, connection
 from callout_orders.channels.mail import HEAD_BYTES_MAX, MAIL_BYTES_MAX
 
 TIMEOUT_S: Final = 30.0
@@ -44,6 +46,13 @@ class MailboxFault(Exception):
 
 
 class _Plain(imaplib.IMAP4):
+    def __init__(self, host: str, port: int, *, private_allowed: bool, timeout: float) -> None:
+        self._private_allowed = private_allowed
+        super().__init__(host, port, timeout)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        return _connected(self, timeout, private_allowed=self._private_allowed)
+
     def read(self, size: int) -> bytes:
         """The library reads whatever length a server says."""
         _bounded(size)
@@ -51,10 +60,28 @@ class _Plain(imaplib.IMAP4):
 
 
 class _Tls(imaplib.IMAP4_SSL):
+    def __init__(
+        self, host: str, port: int, *, private_allowed: bool, ssl_context: ssl.SSLContext, timeout: float
+    ) -> None:
+        self._private_allowed = private_allowed
+        super().__init__(host, port, ssl_context=ssl_context, timeout=timeout)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        plain = _connected(self, timeout, private_allowed=self._private_allowed)
+        # The name and not the address that it was resolved to is what the certificate must be for.
+        secured: ssl.SSLSocket = self.ssl_context.wrap_socket(plain, server_hostname=self.host)
+        return secured
+
     def read(self, size: int) -> bytes:
         """As above."""
         _bounded(size)
         return super().read(size)
+
+
+def _connected(client: imaplib.IMAP4, timeout: float | None, *, private_allowed: bool) -> socket.socket:
+    return connection(
+        client.host, client.port, timeout_s=timeout or TIMEOUT_S, private_allowed=private_allowed
+    )
 
 
 def _bounded(size: int) -> None:
@@ -63,10 +90,18 @@ def _bounded(size: int) -> None:
 
 
 class Mailbox:
-    """An open mailbox; `with Mailbox(...)`. Blocking: for a thread."""
+    """An open mailbox; `with Mailbox(...)`. Blocking: for a thread. Its host is a tenant's word: see `jobs.address`."""
 
-    def __init__(self, settings: dict[str, Any], password: str, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        password: str,
+        *,
+        private_allowed: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.settings, self._password, self._tls = settings, password, tls
+        self._private_allowed = private_allowed
         self.uid_validity = 0
 
     def __enter__(self) -> Self:
@@ -76,9 +111,17 @@ class Mailbox:
         try:
             self._client: imaplib.IMAP4
             if how == "tls":
-                self._client = _Tls(host, port, ssl_context=context, timeout=TIMEOUT_S)
+                self._client = _Tls(
+                    host,
+                    port,
+                    private_allowed=self._private_allowed,
+                    ssl_context=context,
+                    timeout=TIMEOUT_S,
+                )
             else:
-                self._client = _Plain(host, port, timeout=TIMEOUT_S)
+                self._client = _Plain(host, port, private_allowed=self._private_allowed, timeout=TIMEOUT_S)
+        except PrivateAddress as fault:
+            raise MailboxFault(f"cannot connect: {fault}") from None
         except (OSError, imaplib.IMAP4.error) as fault:
             raise MailboxFault(f"cannot connect: {type(fault).__name__}") from None
         try:

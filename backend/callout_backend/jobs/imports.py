@@ -58,6 +58,17 @@ def import_handler(*, rows: int = batches.ROWS) -> Long:
     return Long(handle, DEADLINE_S)
 
 
+async def watch_import(db: Database, item: Claimed) -> None:
+    """Somebody should have an import in hand. Harmless twice: what is owed already is not owed again."""
+    try:
+        key, epoch = str(item.payload["timerKey"]), int(item.payload["timerEpoch"])
+        id_ = UUID(item.payload["importId"])
+    except (KeyError, ValueError, TypeError) as fault:
+        raise Hopeless(f"not a timer of an import: {fault!r}") from fault
+    if await db.run(item.org_id, lambda work: runs.watch(work, id_, key=key, epoch=epoch)):
+        log.warning("import_taken_up_again", run=str(id_))
+
+
 async def _work_off(db: Database, item: Claimed, run: runs.Run, rows: int) -> None:
     actor = await _actor(db, item, run)
     async with db.work(item.org_id) as work:

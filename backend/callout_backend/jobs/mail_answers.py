@@ -2,9 +2,11 @@
 
 import asyncio
 import smtplib
+import socket
 import ssl
 from typing import Any, Final
 
+from callout_backend.jobs.address import PrivateAddress, connection
 from callout_orders.channels import mail
 from callout_orders.channels.inbox import Stored
 from callout_orders.channels.terms import Account
@@ -14,8 +16,31 @@ TIMEOUT_S: Final = 20.0
 PORTS: Final = {"tls": 465, "starttls": 587, "none": 25}
 
 
-async def send_mail(account: Account, message: Stored, text: str, reply: dict[str, Any]) -> str:
-    """Send one answer; its Message-ID. Raises Retry or Hopeless."""
+class _Smtp(smtplib.SMTP):
+    def __init__(self, host: str, port: int, *, private_allowed: bool, timeout: float) -> None:
+        self._private_allowed = private_allowed
+        super().__init__(host, port, timeout=timeout)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return connection(host, port, timeout_s=timeout, private_allowed=self._private_allowed)
+
+
+class _SmtpTls(smtplib.SMTP_SSL):
+    def __init__(
+        self, host: str, port: int, *, private_allowed: bool, timeout: float, context: ssl.SSLContext
+    ) -> None:
+        self._private_allowed, self._named, self._tls = private_allowed, host, context
+        super().__init__(host, port, timeout=timeout, context=context)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        plain = connection(host, port, timeout_s=timeout, private_allowed=self._private_allowed)
+        return self._tls.wrap_socket(plain, server_hostname=self._named)
+
+
+async def send_mail(
+    account: Account, message: Stored, text: str, reply: dict[str, Any], *, private_allowed: bool = False
+) -> str:
+    """Send one answer; its Message-ID. Raises Retry or Hopeless. The server is a tenant's word: see `jobs.address`."""
     sender = str(account.settings.get("address", ""))
     if not account.settings.get("smtpHost"):
         raise Hopeless("the mailbox has no smtpHost: nothing can be sent")
@@ -31,7 +56,7 @@ async def send_mail(account: Account, message: Stored, text: str, reply: dict[st
         references=[str(one) for one in reply.get("references", [])],
     )
     try:
-        await asyncio.to_thread(_send, account, sender, message.peer, data)
+        await asyncio.to_thread(_send, account, sender, message.peer, data, private_allowed)
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused) as fault:
         codes = (
             [code for code, _ in fault.recipients.values()]
@@ -47,21 +72,23 @@ async def send_mail(account: Account, message: Stored, text: str, reply: dict[st
         if fault.smtp_code >= 500:
             raise Hopeless(f"the mail server refused it: {fault.smtp_code}") from None
         raise Retry(f"the mail server put it off: {fault.smtp_code}", after_s=60.0) from None
+    except PrivateAddress as fault:
+        raise Hopeless(f"the mail server may not be called: {fault}") from None
     except (smtplib.SMTPException, OSError) as fault:
         raise Retry(f"the mail server does not answer: {type(fault).__name__}") from None
     return message_id
 
 
-def _send(account: Account, sender: str, to: str, data: bytes) -> None:
+def _send(account: Account, sender: str, to: str, data: bytes, private_allowed: bool) -> None:
     settings = account.settings
     how = str(settings.get("smtpTls", "starttls"))
     host, port = str(settings["smtpHost"]), int(settings.get("smtpPort") or PORTS[how])
     context = ssl.create_default_context()
     client: smtplib.SMTP
     if how == "tls":
-        client = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_S, context=context)
+        client = _SmtpTls(host, port, private_allowed=private_allowed, timeout=TIMEOUT_S, context=context)
     else:
-        client = smtplib.SMTP(host, port, timeout=TIMEOUT_S)
+        client = _Smtp(host, port, private_allowed=private_allowed, timeout=TIMEOUT_S)
     with client:
         if how == "starttls":
             client.starttls(context=context)

@@ -35,8 +35,8 @@ DEADLINE_S: Final = 600.0
 log = structlog.get_logger(__name__)
 
 
-def poll_handler(storage: Storage) -> Long:
-    """The channel `mail.poll`. Harmless twice: a mail is stored once."""
+def poll_handler(storage: Storage, *, private_allowed: bool = False) -> Long:
+    """The channel `mail.poll`. Harmless twice: a mail is stored once. `private_allowed`: mailboxes in the own network."""
 
     async def handle(db: Database, item: Claimed) -> None:
         try:
@@ -53,7 +53,7 @@ def poll_handler(storage: Storage) -> Long:
         more = False
         why: str | None = None
         try:
-            more = await look(db, storage, item.org_id, account)
+            more = await look(db, storage, item.org_id, account, private_allowed=private_allowed)
         except (MailboxFault, Refusal, TimeoutError) as fault:
             why = fault.why if isinstance(fault, MailboxFault) else type(fault).__name__
         except Exception as fault:
@@ -84,11 +84,14 @@ def poll_handler(storage: Storage) -> Long:
     return Long(handle, DEADLINE_S)
 
 
-async def look(db: Database, storage: Storage, org_id: UUID, account: Account) -> bool:
+async def look(
+    db: Database, storage: Storage, org_id: UUID, account: Account, *, private_allowed: bool = False
+) -> bool:
     """Take in what came since the last look; whether there is more. Raises MailboxFault."""
     async with db.work(org_id) as work:
         before = await progress(work, account.id)
-    mailbox = Mailbox(account.settings, account.secrets.get("imapPassword", ""))
+    password = account.secrets.get("imapPassword", "")
+    mailbox = Mailbox(account.settings, password, private_allowed=private_allowed)
     await asyncio.to_thread(mailbox.__enter__)
     try:
         after, since = before.last_uid, None

@@ -12,7 +12,18 @@ from callout_store.journal import Entry
 from callout_store.work import Work
 
 CHANNEL = "webhook"
-PREFIXES = ("work_order.", "visit.", "sla.", "red_lane.", "plan.", "flow.", "parts.", "todo.", "import.", "intake.")
+PREFIXES = (
+    "work_order.",
+    "visit.",
+    "sla.",
+    "red_lane.",
+    "plan.",
+    "flow.",
+    "parts.",
+    "todo.",
+    "import.",
+    "intake.",
+)
 """Kinds of journal lines that are told: what happened to orders, visits, deadlines, urgent offers and plans."""
 
 

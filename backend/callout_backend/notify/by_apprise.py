@@ -1,19 +1,19 @@
 """Everything that Apprise knows: mail, Twilio's SMS and calls, FCM, web push, and a hundred others by their address.
 
 Apprise writes the request; it says afterwards only whether it worked. What a queue must know beside that (was it refused or
-not reached, when may it be tried again, may it have arrived) is heard at its `requests`: the plugin's module gets ours, which
-passes everything on, follows no redirect, calls no private address, and remembers the answer. Of mail, the server's code
-stands in what the plugin logs. Apprise's log stays within this module: it holds addresses with passwords.
+not reached, when may it be tried again, may it have arrived) is heard at its `requests`: the plugin's modules get ours
+(`heard`), which passes everything on, follows no redirect, calls no private address, and remembers the answer. Of mail, the
+server's code stands in what the plugin logs. Apprise's log stays within this module: it holds addresses with passwords.
 
 Apprise waits 5.5 s between two sends of one object; ours have their own buckets, so it is told not to.
 """
 
 import asyncio
 import contextvars
-import importlib
 import logging
 import re
-import socket
+import smtplib
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,8 +27,8 @@ import msgspec
 import requests
 from apprise.plugins.base import NotifyBase
 
-from callout_backend.jobs.address import is_public
 from callout_backend.notify.adapter import Adapter, Parcel
+from callout_backend.notify.heard import HEARD, Heard, Requests, Smtplib
 from callout_backend.notify.wire import THROTTLE_S, TIMEOUT_S, Answer, code_of, judge
 from callout_orders.notices.outgoing import Outcome
 from callout_orders.notices.terms import HTML
@@ -49,65 +49,12 @@ _SMTP_LOST: Final = re.compile(r"timed out|unexpectedly closed|reset by peer", r
 _POOL: Final = ThreadPoolExecutor(THREADS, thread_name_prefix="apprise")
 
 
-class _Heard:
-    """What one send was answered."""
-
-    def __init__(self, private_allowed: bool) -> None:
-        self.private_allowed = private_allowed
-        self.answer: Answer | None = None
-        self.outcome: Outcome | None = None
-        self.said: list[str] = []
-
-
-_HEARD: contextvars.ContextVar[_Heard | None] = contextvars.ContextVar("apprise_heard", default=None)
-
-
-class _Requests:
-    """The module `requests` as a plugin sees it."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("get", "post", "put", "delete", "head"):
-            return lambda url, **more: self.request(name.upper(), url, **more)
-        return getattr(requests, name)
-
-    def request(self, method: str, url: str, **more: Any) -> requests.Response:
-        """One request, heard."""
-        heard = _HEARD.get()
-        if heard is None:
-            return requests.request(method, url, **more)
-        host = urlsplit(url).hostname or ""
-        if not heard.private_allowed and not _all_public(host):
-            heard.outcome = Outcome(kind="refused", error="the provider's address may not be called")
-            raise requests.exceptions.InvalidURL("not a public address")
-        try:
-            with requests.Session() as session:
-                # No proxy from the environment: it would resolve the name again, on its own terms.
-                session.trust_env = False
-                answer = session.request(
-                    method, url, **{**more, "allow_redirects": False, "timeout": TIMEOUT_S}
-                )
-        except (requests.exceptions.ConnectTimeout, requests.exceptions.SSLError) as fault:
-            heard.outcome = Outcome(kind="away", error=f"no connection: {type(fault).__name__}")
-            raise
-        except requests.exceptions.ConnectionError as fault:
-            # Refused, or cut while it was sent: what it was stands in the cause.
-            before = "NewConnectionError" in repr(fault) or "NameResolutionError" in repr(fault)
-            kind = "away" if before else "unsure"
-            heard.outcome = Outcome(kind=kind, error=f"no answer: {type(fault).__name__}")
-            raise
-        except requests.exceptions.RequestException as fault:
-            heard.outcome = Outcome(kind="unsure", error=f"no answer: {type(fault).__name__}")
-            raise
-        heard.answer = Answer(status=answer.status_code, headers=answer.headers, body=_json(answer))
-        return answer
-
-
 class _Ears(logging.Handler):
     """Apprise's log, for the send that is under way in this context."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Remember a line."""
-        heard = _HEARD.get()
+        heard = HEARD.get()
         if heard is not None and len(heard.said) < 50:
             heard.said.append(record.getMessage()[:300])
 
@@ -123,7 +70,10 @@ def _prepare() -> None:
 
 
 _prepare()
-_SHIM: Final = _Requests()
+_SHIMS: Final[Mapping[str, tuple[Any, Any]]] = {
+    "requests": (requests, Requests()),
+    "smtplib": (smtplib, Smtplib()),
+}
 
 
 class BadAddress(ValueError):
@@ -148,15 +98,12 @@ class ByApprise(Adapter):
             return Outcome(kind="unsure", error="no answer in time")
 
     def _send(self, parcel: Parcel) -> Outcome:
-        heard = _Heard(self.private_allowed)
-        _HEARD.set(heard)
+        heard = Heard(self.private_allowed)
+        HEARD.set(heard)
         try:
             with _files(self.secret, parcel) as files:
                 plugin = make(self.secret["url"], self.medium, parcel.address, files)
                 _listen_to(plugin)
-                host = getattr(plugin, "smtp_host", None)
-                if host and not self.private_allowed and not _all_public(host):
-                    return Outcome(kind="refused", error="the mail server's address may not be called")
                 html = parcel.medium in HTML
                 taken = plugin.notify(
                     title=parcel.subject,
@@ -241,27 +188,18 @@ def _files(secret: Mapping[str, str], parcel: Parcel) -> Iterator[dict[str, str]
 
 
 def _listen_to(plugin: Any) -> None:
-    """Give the plugin's module our `requests`; modules without one (mail) speak otherwise."""
-    for cls in type(plugin).__mro__:
-        if cls.__module__.startswith("apprise.plugins."):
-            module = vars(importlib.import_module(cls.__module__))
-            if module.get("requests") is requests:
-                module["requests"] = _SHIM
-
-
-def _all_public(host: str) -> bool:
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return False
-    return all(is_public(str(entry[4][0])) for entry in found)
-
-
-def _json(answer: requests.Response) -> Any:
-    try:
-        return msgspec.json.decode(answer.content[:65_536])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+    """Give all modules of the plugin our `requests` and `smtplib`: also those beside it, which fetch its tokens."""
+    packages = {
+        ".".join(cls.__module__.split(".")[:3])
+        for cls in type(plugin).__mro__
+        if cls.__module__.startswith("apprise.plugins.")
+    }
+    for name, module in list(sys.modules.items()):
+        if ".".join(name.split(".")[:3]) not in packages:
+            continue
+        for attribute, (real, ours) in _SHIMS.items():
+            if vars(module).get(attribute) is real:
+                vars(module)[attribute] = ours
 
 
 def _reference(answer: Answer | None) -> str | None:

@@ -188,7 +188,7 @@ class Notifier:
         if channel is None or channel["provider"] == Provider.SINK or self.sink == SINK:
             return SinkAdapter()
         config = msgspec.json.decode(channel["config"])
-        secret = msgspec.json.decode(channel["secret"])
+        secret = channel["secret"]
         wire = self._wire = self._wire or Wire(private_allowed=self.private_allowed)
         match channel["provider"]:
             case Provider.WECOM_ROBOT:

@@ -28,6 +28,8 @@ SAFE_CODE = re.compile(r"^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$")
 
 IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}"), rf"\1 {HIDDEN}"),
+    # A key of the public API.
+    (re.compile(r"\bck_[A-Za-z0-9_-]{4,}(\.[A-Za-z0-9_-]*)?"), HIDDEN),
     # A customer's link (answers, notices, survey, sign-off, tracking) has its token in its path.
     (re.compile(r"(/[anqst]/)[A-Za-z0-9_-]{6,}"), rf"\1{HIDDEN}"),
     # A JSON Web Token, wherever it turns up.
@@ -145,8 +147,8 @@ def configure(
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").handlers.clear()
     logging.getLogger("uvicorn.access").propagate = False
-    # One line a wake-up says nothing; httpx and geopy log whole URLs, with addresses of customers and keys in them.
-    for name in ("arq.worker", "httpx", "httpcore", "geopy"):
+    # One line a wake-up says nothing; httpx, urllib3 and geopy log whole URLs, with addresses of customers and keys in them.
+    for name in ("arq.worker", "httpx", "httpcore", "urllib3", "geopy"):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

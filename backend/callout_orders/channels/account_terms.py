@@ -28,6 +28,12 @@ NUMBERS: Final[dict[str, tuple[int, int]]] = {
     "agentId": (0, 2**31 - 1),
 }
 ADDRESSES: Final = frozenset({"apiBase"})
+SENT_TO: Final[dict[str, tuple[str, ...]]] = {
+    "appSecret": ("apiBase",),
+    "imapPassword": ("imapHost", "imapPort", "imapTls"),
+    "smtpPassword": ("smtpHost", "smtpPort", "smtpTls"),
+}
+"""Secrets that leave the house, and the settings that say where to."""
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +140,23 @@ def checked_secrets(kind: str, given: Mapping[str, str | None]) -> dict[str, str
             out[name] = text
     gather.settle()
     return out
+
+
+def kept_for_another(
+    was: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    given: Mapping[str, str | None],
+) -> list[str]:
+    """Secrets that would go elsewhere than they were given for: who may set an account, and cannot read its password, would
+    have it sent to a server of their own. They are to be entered again."""
+    return [
+        name
+        for name, places in SENT_TO.items()
+        if name in secrets
+        and not given.get(name)
+        and any(was.get(place) != settings.get(place) for place in places)
+    ]
 
 
 def refuse_incomplete(kind: str, settings: Mapping[str, Any], secrets: Mapping[str, str]) -> None:

@@ -1,8 +1,9 @@
 """The organisation's accounts, forms and mailboxes: what an admin sets, and what doors and the worker read.
 
-Secrets go in and never come out: a view names those that are set.
+Secrets go in and never come out: a view names those that are set. They are stored sealed (`callout_store.sealing`).
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
@@ -19,6 +20,7 @@ from callout_store import timers
 from callout_store.errors import AlreadyExists, LimitExceeded, NotFound, StaleRevision
 from callout_store.ids import new_id
 from callout_store.journal import Entry, write
+from callout_store.sealing import Unreadable, names
 from callout_store.work import Work
 
 CHANNELS_MAX: Final = 50
@@ -91,9 +93,14 @@ async def save(
             raise StaleRevision(entity="channel", given=revision, current=before["revision"])
     elif (count := await work.fetchval("select count(*) from intake_channel")) >= CHANNELS_MAX:
         raise LimitExceeded(what="channels", limit=CHANNELS_MAX, given=count + 1)
-    row = _checked(given, before)
+    known: dict[str, str] = {}
+    if before is not None:
+        with contextlib.suppress(Unreadable):
+            known = work.seal.open(work.org_id, _place(before["id"]), before["secrets"])
+    row = _checked(given, before, known)
+    id_ = id_ or new_id()
+    sealed = work.seal.seal(work.org_id, _place(id_), row["secrets"])
     if before is None:
-        id_ = new_id()
         made = await work.execute(
             """
             insert into intake_channel (id, code, kind, name, enabled, settings, secrets, default_kind, default_priority,
@@ -104,12 +111,11 @@ async def save(
             id_,
             row["code"],
             row["kind"],
-            *_values(row),
+            *_values(row, sealed),
             work.now,
             work.actor.user_id,
         )
     else:
-        assert id_ is not None
         made = await work.execute(
             """
             update intake_channel set name = $2, enabled = $3, settings = $4::text::jsonb, secrets = $5::text::jsonb,
@@ -118,7 +124,7 @@ async def save(
             where org_id = callout_org() and id = $1
             """,
             id_,
-            *_values(row),
+            *_values(row, sealed),
             work.now,
             work.actor.user_id,
         )
@@ -130,7 +136,7 @@ async def save(
     return id_
 
 
-def _checked(given: ChannelInput, before: Record | None) -> dict[str, Any]:
+def _checked(given: ChannelInput, before: Record | None, known: Mapping[str, str]) -> dict[str, Any]:
     gather = Gather()
     row: dict[str, Any] = {"enabled": given.enabled, "may_create": given.may_create, "answers": given.answers}
     with gather:
@@ -156,7 +162,7 @@ def _checked(given: ChannelInput, before: Record | None) -> dict[str, Any]:
     with gather:
         row["patience_minutes"] = checks.whole("patienceMinutes", given.patience_minutes, low=1, high=10080)
     if "kind" in row:
-        secrets: dict[str, str] = msgspec.json.decode(before["secrets"]) if before is not None else {}
+        secrets = dict(known)
         settings: dict[str, Any] | None = None
         with gather:
             settings = account_terms.checked_settings(row["kind"], given.settings)
@@ -165,6 +171,11 @@ def _checked(given: ChannelInput, before: Record | None) -> dict[str, Any]:
                 secrets.pop(name, None)
                 if value is not None:
                     secrets[name] = value
+        if before is not None and settings is not None:
+            was = msgspec.json.decode(before["settings"])
+            for name in account_terms.kept_for_another(was, settings, secrets, given.secrets):
+                with gather:
+                    raise FieldRefused(f"secrets.{name}", "secret_again")
         with gather:
             if given.enabled and settings is not None:
                 account_terms.refuse_incomplete(row["kind"], settings, secrets)
@@ -173,12 +184,12 @@ def _checked(given: ChannelInput, before: Record | None) -> dict[str, Any]:
     return row
 
 
-def _values(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _values(row: Mapping[str, Any], sealed: str) -> tuple[Any, ...]:
     return (
         row["name"],
         row["enabled"],
         msgspec.json.encode(row["settings"]).decode(),
-        msgspec.json.encode(row["secrets"]).decode(),
+        sealed,
         row["default_kind"],
         row["default_priority"],
         row["locale"],
@@ -209,9 +220,10 @@ def poll_key(channel_id: UUID) -> str:
 async def account(work: Work, id_: UUID) -> Account | None:
     """The account with this id, its secrets included."""
     return _account(
+        work,
         await work.fetchrow(
             f"select {_COLUMNS} from intake_channel where org_id = callout_org() and id = $1", id_
-        )
+        ),
     )
 
 
@@ -220,21 +232,23 @@ async def account_by_code(work: Work, code: str) -> Account | None:
     if not account_terms.CODE.fullmatch(code):
         return None
     return _account(
+        work,
         await work.fetchrow(
             f"select {_COLUMNS} from intake_channel where org_id = callout_org() and code = $1", code
-        )
+        ),
     )
 
 
 async def form_account(work: Work) -> Account | None:
     """The organisation's web form: the oldest that is on, or None."""
     return _account(
+        work,
         await work.fetchrow(
             f"""
             select {_COLUMNS} from intake_channel
             where org_id = callout_org() and kind = 'web_form' and enabled order by id limit 1
             """
-        )
+        ),
     )
 
 
@@ -255,13 +269,38 @@ async def channels_by_ids(work: Work, ids: list[UUID]) -> list[ChannelView | Non
     return [found.get(one) for one in ids]
 
 
-def _account(row: Record | None) -> Account | None:
+async def reseal(work: Work) -> int:
+    """Seal secrets anew that were sealed under an earlier signing secret; how many accounts' are left to do: 0."""
+    rows = await work.fetch(
+        """
+        select id, secrets::text as secrets from intake_channel
+        where org_id = callout_org() and exists (
+            select from jsonb_each(secrets) one where one.value ->> 'k' <> $1) for no key update
+        """,
+        work.seal.key_id,
+    )
+    for row in rows:
+        fresh = work.seal.renewed(work.org_id, _place(row["id"]), row["secrets"])
+        if fresh is not None:
+            await work.execute(
+                "update intake_channel set secrets = $2::text::jsonb where org_id = callout_org() and id = $1",
+                row["id"],
+                fresh,
+            )
+    return 0
+
+
+def _place(id_: UUID) -> str:
+    return f"intake_channel/{id_}"
+
+
+def _account(work: Work, row: Record | None) -> Account | None:
     if row is None:
         return None
     values = {name: row[name] for name in Account.__struct_fields__}
     values |= {
         "settings": msgspec.json.decode(row["settings"]),
-        "secrets": msgspec.json.decode(row["secrets"]),
+        "secrets": work.seal.open(work.org_id, _place(row["id"]), row["secrets"]),
     }
     return Account(**values)
 
@@ -269,4 +308,4 @@ def _account(row: Record | None) -> Account | None:
 def _view(row: Record) -> ChannelView:
     values = {name: row[name] for name in ChannelView.__struct_fields__ if name != "secrets_set"}
     values["settings"] = msgspec.json.decode(row["settings"])
-    return ChannelView(**values, secrets_set=tuple(sorted(msgspec.json.decode(row["secrets"]))))
+    return ChannelView(**values, secrets_set=names(row["secrets"]))

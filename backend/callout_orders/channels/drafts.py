@@ -4,8 +4,8 @@ One message is handled once, whichever process does it: its row is held, then th
 cannot be taken up is answered with exactly what is missing; who falls silent is shown to a person by a timer.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
@@ -38,8 +38,16 @@ from callout_store.errors import Refusal
 from callout_store.journal import Entry, write
 from callout_store.work import Work
 
-Linker = Callable[[Work, UUID, str], Awaitable[str | None]]
-"""Makes the address at which a customer follows an order, in a language."""
+
+class Linker(Protocol):
+    """Makes the address at which a customer follows an order, or reads the answers to it (`about`: order, answers).
+
+    `place`: whether it may show where the order is; as its first link where the order was there before.
+    """
+
+    async def __call__(
+        self, work: Work, order_id: UUID, locale: str, *, about: str = "order", place: bool = False
+    ) -> str | None: ...
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,18 +223,24 @@ async def _complete(work: Work, account: Account, draft: Draft, taken: Taken, li
             data={"channel": account.code, "number": taken.number, "existing": taken.existing},
         ),
     )
+    # Somebody else's order is none of the sender's business, however alike the two are.
+    known = taken.duplicate_of_id is not None and await peer_orders.is_theirs(
+        work, account, draft.peer, taken.duplicate_of_id
+    )
     text = talk_texts.taken(
         draft.locale,
         number=taken.number,
         existing=taken.existing,
-        duplicate_of=taken.duplicate_of_number,
-        link=await link(work, taken.id, draft.locale),
+        duplicate_of=taken.duplicate_of_number if known else None,
+        link=await link(work, taken.id, draft.locale, place=taken.place_said),
     )
     offered = await offering.offered(work, taken)
     if offered:
         titles = [f"{n}. {one.title}\n{one.body[:200]}" for n, one in enumerate(offered, start=1)]
         begin, finish = (talk_texts.text(key, draft.locale) for key in ("offers", "offers_end"))
-        text = "\n".join([text, begin, *titles, finish])
+        # Before the answers: a service that takes only so many characters cuts at the end.
+        page = await link(work, taken.id, draft.locale, about="answers")
+        text = "\n".join([text, begin, *([page] if page is not None else ()), *titles, finish])
     return Heard(text=text, draft_id=draft.id, order_id=taken.id)
 
 

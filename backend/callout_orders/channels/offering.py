@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from callout_orders.knowledge import offers
+from callout_orders.knowledge import offers, standing
 from callout_orders.knowledge.offers import Offer
 from callout_orders.precheck.terms import Taken
 from callout_orders.terms import Priority
@@ -11,10 +11,14 @@ from callout_store.work import Work
 
 
 async def offered(work: Work, taken: Taken) -> list[Offer]:
-    """The answers to a question that was just taken up: of priority P2, new, and no duplicate."""
-    if taken.existing or taken.priority != Priority.P2 or taken.duplicate_of_id is not None:
+    """The answers to what was just taken up, is new and no duplicate: the best to a question (P2), to anything else the
+    standing answers of its error code."""
+    if taken.existing or taken.duplicate_of_id is not None:
         return []
-    return await offers.offer(work, taken.id)
+    await standing.offer(work, [taken.id])
+    if taken.priority == Priority.P2:
+        return await offers.offer(work, taken.id)
+    return (await offers.by_order_ids(work, [taken.id]))[0]
 
 
 async def answered(work: Work, order_id: UUID, solved: bool) -> bool:

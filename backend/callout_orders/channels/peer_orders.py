@@ -53,6 +53,24 @@ async def last_order(work: Work, channel_id: UUID, peer: str) -> Record | None:
     )
 
 
+async def is_theirs(work: Work, account: Account, peer: str, order_id: UUID) -> bool:
+    """Whether an order came from this sender: by this account, or by mail under the address that reported it."""
+    return bool(
+        await work.fetchval(
+            """
+            select exists (select 1 from intake_draft d
+                where d.org_id = o.org_id and d.order_id = o.id and d.channel_id = $2 and d.peer = $3)
+                or ($4 and lower(o.reporter_email) = lower($3))
+            from work_order o where o.org_id = callout_org() and o.id = $1
+            """,
+            order_id,
+            account.id,
+            peer,
+            account.kind == ChannelKind.MAIL,
+        )
+    )
+
+
 async def belongs_to_order(
     work: Work, account: Account, message: Stored, inbound: Inbound
 ) -> tuple[UUID, str, str] | None:

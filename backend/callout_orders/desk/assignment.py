@@ -1,7 +1,7 @@
 """Giving orders to a team and to somebody of it as they come in; any number with a handful of statements."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,18 +25,30 @@ from callout_orders.desk.watch_rules import (
     is_online,
     judge,
 )
+from callout_orders.sla.calendar import Calendar
+from callout_orders.sla.clock import first_due
 from callout_store import timers
 from callout_store.work import Work
 
 
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """How the time for a first response is counted: so many working minutes of a calendar, from a moment on."""
+
+    calendar: Calendar
+    started_at: datetime
+    minutes: int
+
+
 class Coming(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that comes in, before or after its row is there. `due_at`: of its first response."""
+    """An order that comes in, before or after its row is there. `due_at`: of its first response, with how it is counted
+    where it comes in just now."""
 
     order_id: UUID
     site_id: UUID
     kind: str
     channel: str
     due_at: datetime
+    counted: Counted | None = None
 
 
 class Assigned(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +63,7 @@ class Assigned(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime
     rules: Rules
     watched: bool
+    counted: Counted | None = None
 
     def told(self) -> dict[str, Any]:
         """What the journal's `work_order.created` says of it."""
@@ -101,6 +114,7 @@ async def choose(work: Work, orders: Sequence[Coming]) -> dict[UUID, Assigned]:
             due_at=order.due_at,
             rules=teams[choice.team_id].rules if choice.team_id else Rules(),
             watched=watched,
+            counted=order.counted,
         )
     return made
 
@@ -121,9 +135,21 @@ async def watch(work: Work, given: Iterable[Assigned]) -> None:
     )
     online = Presence(state=PresenceState.ONLINE, since=work.now, seen_at=work.now)
     fresh: list[tuple[str, datetime, str, Mapping[str, Any]]] = []
+    # Orders of a batch are much alike: each mark is reckoned once.
+    marks: dict[tuple[datetime, datetime, int, timedelta], datetime | None] = {}
     for one in watched:
+        of = one.counted
+        alike = (
+            one.due_at,
+            of.started_at if of else one.due_at,
+            id(of.calendar if of else None),
+            one.rules.late,
+        )
+        if alike not in marks:
+            marks[alike] = _mark(one)
         standing = Standing(
             due_at=one.due_at,
+            mark_at=marks[alike],
             handler_id=one.handler_id,
             handler_since=work.now,
             by_what=ByWhat.INTAKE,
@@ -132,6 +158,14 @@ async def watch(work: Work, given: Iterable[Assigned]) -> None:
         due = judge(standing, one.rules, now=work.now).again or work.now
         fresh.append((timer_key(one.order_id), due, CHANNEL, {"orderId": str(one.order_id)}))
     await timers.arm_many(work, fresh)
+
+
+def _mark(one: Assigned) -> datetime | None:
+    """When so many working minutes are left as the team's rules say."""
+    if one.counted is None:
+        return None
+    of, late = one.counted, one.rules.late.total_seconds() / 60
+    return first_due(of.calendar, of.started_at, max(of.minutes - late, 0))
 
 
 async def assign_team(work: Work, order_ids: Sequence[UUID]) -> dict[UUID, Assigned]:

@@ -1,7 +1,8 @@
 """The agent's desk (R3): what waits for an answer, the first due first, then what is answered and open.
 
-Read in pages by position. `remaining_seconds` counts to the first response while that is owed, then to the resolution; a
-screen ticks it down from `now`, unless that milestone is `paused`.
+Read in pages by position. `remaining_seconds` counts to the first response while that is owed, then to the resolution, in
+working time as the SLA's clock does; it stands still outside of it and while that milestone is `paused`. A screen counts down
+to the due time, and marks the order from `mark_at` on.
 """
 
 from datetime import datetime
@@ -14,12 +15,14 @@ from callout_orders import checks
 from callout_orders.desk.standings import presence_of
 from callout_orders.desk.watch_rules import offline_since
 from callout_orders.sla import clocks
-from callout_orders.sla.clock import MilestoneName, MilestoneState
+from callout_orders.sla.clock import MilestoneName, MilestoneState, left_at
 from callout_store.ids import parse_id
 from callout_store.work import Work
 
 PAGE_MAX: Final = 200
 TEXT_CHARS: Final = 240
+MARK_MINUTES: Final = 3
+"""So many working minutes before its deadline an order is marked (R3)."""
 
 
 class DeskFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +76,8 @@ class DeskOrder(msgspec.Struct, frozen=True, kw_only=True):
     remaining_seconds: int
     paused: bool
     late: bool
+    mark_at: datetime | None = None
+    """When three working minutes are left; None while it is paused."""
 
 
 class DeskPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +104,7 @@ async def desk(
         if len(items) <= limit:
             rows = await _rows(work, wanted, answered, begin, limit + 1 - len(items))
             items += [_order(row, work.now) for row in rows]
-    shown = await _paused(work, items[:limit])
+    shown = await _counted(work, items[:limit])
     return DeskPage(
         items=shown,
         end_cursor=_spell(shown[-1]) if shown else None,
@@ -111,7 +116,7 @@ async def desk(
 async def one(work: Work, order_id: UUID) -> DeskOrder | None:
     """One order as the desk sees it, whatever its state; None where there is none."""
     rows = await work.fetch(f"{_SELECT} where o.org_id = callout_org() and o.id = $1", order_id)
-    return (await _paused(work, [_order(rows[0], work.now)]))[0] if rows else None
+    return (await _counted(work, [_order(rows[0], work.now)]))[0] if rows else None
 
 
 _SELECT: Final = f"""
@@ -182,16 +187,21 @@ def _order(row: Any, now: datetime) -> DeskOrder:
     )
 
 
-async def _paused(work: Work, orders: list[DeskOrder]) -> list[DeskOrder]:
-    """The orders; those whose milestone stands still at present with what is left of it."""
-    held = await clocks.load(work, [order.order_id for order in orders if order.hold_reason is not None])
+async def _counted(work: Work, orders: list[DeskOrder]) -> list[DeskOrder]:
+    """The orders with what is left of their milestone in working time, and whether it stands still at present."""
+    running = await clocks.load(work, [order.order_id for order in orders])
     shown = []
     for order in orders:
-        name = MilestoneName.FIRST_RESPONSE if order.responded_at is None else MilestoneName.RESOLUTION
-        stands = held[order.order_id].stand(name, work.now) if order.order_id in held else None
-        if stands is not None and stands.state is MilestoneState.PAUSED:
-            left = int(stands.remaining_seconds)
-            order = msgspec.structs.replace(order, paused=True, remaining_seconds=left, late=left < 0)
+        one = running.get(order.order_id)
+        if one is not None:
+            name = MilestoneName.FIRST_RESPONSE if order.responded_at is None else MilestoneName.RESOLUTION
+            stands = one.stand(name, work.now)
+            left, paused = int(stands.remaining_seconds), stands.state is MilestoneState.PAUSED
+            late = left < 0 if paused else order.late
+            mark_at = left_at(one.promise(name), one.events, minutes=MARK_MINUTES, now=work.now)
+            order = msgspec.structs.replace(
+                order, paused=paused, remaining_seconds=left, late=late, mark_at=mark_at
+            )
         shown.append(order)
     return shown
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from callout_orders import checks
+from callout_orders.channels import replies
 from callout_orders.desk import handing, standings, todos
 from callout_orders.sla import milestones
 from callout_store import timers
@@ -26,7 +27,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def respond(work: Work, order_id: UUID, text: str | None = None) -> Response:
-    """Answer an order in the name of the actor; `text` is what was said, for the customer's channel and the timeline.
+    """Answer an order in the name of the actor; `text` is what was said: it goes to the conversation that the order came
+    out of, or to the customer as a notice, and stands in the timeline.
 
     A further answer is journaled as `work_order.answered` and moves no clock. An order that nobody had is its answerer's from
     now on. Raises NotFound, or WrongState for one that is over.
@@ -41,12 +43,14 @@ async def respond(work: Work, order_id: UUID, text: str | None = None) -> Respon
     assert row is not None
     if row["state"] in ("closed", "canceled"):
         raise WrongState(entity="work order", state=row["state"], needed="an order that is not final")
+    carried = said is not None and await replies.to_order(work, order_id, said)
     takes = order.handler_id is None and work.actor.user_id is not None
     told = {
         "number": order.number,
         "priority": order.priority,
         "by": "desk",
         "text": said,
+        "carried": carried,
         "handlerId": work.actor.user_id if takes else order.handler_id,
         "dueAt": order.standing.due_at,
         "leftSeconds": round((order.standing.due_at - work.now).total_seconds()),

@@ -11,7 +11,7 @@ import msgspec
 from callout_orders.desk.duty import DutyRow, OnDuty, on_duty
 from callout_orders.desk.watch_rules import ByWhat, Flag, Presence, PresenceState, Rules, Standing
 from callout_orders.sla import clocks
-from callout_orders.sla.clock import MilestoneName, MilestoneState
+from callout_orders.sla.clock import MilestoneName, MilestoneState, left_at
 from callout_store.work import Work
 
 OVER: Final = frozenset({"completed", "closed", "canceled"})
@@ -33,6 +33,8 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     """Whether nobody owes it a first answer any more: answered, over, or another order's duplicate."""
     held: bool
     """Whether the clock of its first response stands still. Not every hold stops it: that is its policy's to say."""
+    left_seconds: float
+    """What is left of its first response, in working time; negative when it is late."""
 
     @property
     def waits(self) -> bool:
@@ -68,23 +70,22 @@ async def load(work: Work, order_ids: Iterable[UUID], *, lock: bool = False) -> 
         """,
         ids,
     )
-    stopped = await _stopped(work, [row["id"] for row in rows if row["hold_reason"] is not None])
-    return {row["id"]: _watched(row, held=row["id"] in stopped) for row in rows}
+    running = await clocks.load(work, [row["id"] for row in rows if not _over(row)])
+    return {row["id"]: _watched(row, running.get(row["id"]), work.now) for row in rows}
 
 
-async def _stopped(work: Work, ids: list[UUID]) -> set[UUID]:
-    """Those whose first response is not counted down at present."""
-    if not ids:
-        return set()
-    found = await clocks.load(work, ids)
-    return {
-        id_
-        for id_, one in found.items()
-        if one.stand(MilestoneName.FIRST_RESPONSE, work.now).state is MilestoneState.PAUSED
-    }
+def _over(row: Any) -> bool:
+    return row["responded_at"] is not None or row["state"] in OVER or row["duplicate_of_id"] is not None
 
 
-def _watched(row: Any, *, held: bool) -> Watched:
+def _watched(row: Any, one: clocks.OrderClock | None, now: datetime) -> Watched:
+    rules, mark_at = rules_of(row), None
+    left, held = (row["respond_due_at"] - now).total_seconds(), False
+    if one is not None:
+        stands = one.stand(MilestoneName.FIRST_RESPONSE, now)
+        left, held = stands.remaining_seconds, stands.state is MilestoneState.PAUSED
+        promise = one.promise(MilestoneName.FIRST_RESPONSE)
+        mark_at = left_at(promise, one.events, minutes=rules.late.total_seconds() / 60, now=now)
     return Watched(
         id=row["id"],
         number=row["number"],
@@ -92,17 +93,19 @@ def _watched(row: Any, *, held: bool) -> Watched:
         team_id=row["team_id"],
         epoch=row["epoch"] or 0,
         tried=tuple(row["tried"] or ()),
-        rules=rules_of(row),
+        rules=rules,
         standing=Standing(
             due_at=row["respond_due_at"],
+            mark_at=mark_at,
             handler_id=row["handler_id"],
             handler_since=row["handler_since"] or row["created_at"],
             by_what=ByWhat(row["by_what"] or "intake"),
             presence=presence_of(row, "presence"),
             flag=Flag(row["flag"]) if row["flag"] else None,
         ),
-        over=row["responded_at"] is not None or row["state"] in OVER or row["duplicate_of_id"] is not None,
+        over=_over(row),
         held=held,
+        left_seconds=left,
     )
 
 

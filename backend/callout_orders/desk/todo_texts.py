@@ -21,6 +21,10 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "en": "The visit of order {number} ended, and “{label}” lacks: {missing}",
         "zh": "工单 {number} 的上门任务已结束,“{label}”尚缺:{missing}",
     },
+    "parts.not_needed": {
+        "en": "Order {number} is over, and {requisition} was ordered ({supplier} {supplierRef}): cancel it or keep them",
+        "zh": "工单 {number} 已终止,但 {requisition} 已下单({supplier} {supplierRef}):请取消采购或入库留用",
+    },
     "sla_warning": {
         "en": "{minutes} minutes are left until the {milestone} of order {number} is due",
         "zh": "工单 {number} 的{milestone}仅剩 {minutes} 分钟",

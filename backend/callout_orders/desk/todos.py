@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from callout_orders.desk import todo_texts
 from callout_store.errors import NotFound, WrongState
 from callout_store.ids import new_id
 from callout_store.journal import Entry, write_many
@@ -36,6 +37,7 @@ async def ask(work: Work, todos: Sequence[NewTodo]) -> list[UUID]:
     """Write those that were not asked before, in one statement; the ids of the new ones. Journals `todo.asked`."""
     if not todos:
         return []
+    by_id = {new_id(): todo for todo in todos}
     rows = await work.fetch(
         """
         insert into todo (id, user_id, order_id, kind, matter, data, urgent, due_at, created_at)
@@ -45,7 +47,7 @@ async def ask(work: Work, todos: Sequence[NewTodo]) -> list[UUID]:
         on conflict (org_id, user_id, matter) do nothing
         returning id, user_id, order_id, kind, urgent
         """,
-        [new_id() for _ in todos],
+        list(by_id),
         [todo.user_id for todo in todos],
         [todo.order_id for todo in todos],
         [todo.kind for todo in todos],
@@ -55,7 +57,8 @@ async def ask(work: Work, todos: Sequence[NewTodo]) -> list[UUID]:
         [todo.due_at for todo in todos],
         work.now,
     )
-    await _note(work, rows, "todo.asked")
+    # Notices are written from the journal, and have to say what is to be done.
+    await _note(work, rows, "todo.asked", {id_: _text(todo) for id_, todo in by_id.items()})
     return [row["id"] for row in rows]
 
 
@@ -69,20 +72,29 @@ async def finish(work: Work, todo_id: UUID, user_id: UUID) -> str:
     return await _move(work, todo_id, user_id, "done")
 
 
-async def end(work: Work, matter: str, *, state: str = "done") -> int:
-    """The matter is settled, whoever it was asked of: their live to-dos end; how many. `state`: done or canceled."""
+async def end(work: Work, *matters: str, state: str = "done") -> int:
+    """The matters are settled, whoever they were asked of: their live to-dos end; how many. `state`: done or canceled."""
+    return await end_many(work, dict.fromkeys(matters, state))
+
+
+async def end_many(work: Work, matters: Mapping[str, str]) -> int:
+    """Like `end`, each matter with the state in which its to-dos end; one statement."""
+    if not matters:
+        return 0
     rows = await work.fetch(
         """
-        update todo set state = $2, ended_at = $3, ended_by = $4
-        where org_id = callout_org() and matter = $1 and state in ('open', 'acknowledged')
-        returning id, user_id, order_id, kind, urgent
+        update todo d set state = t.state, ended_at = $3, ended_by = $4
+        from unnest($1::text[], $2::text[]) as t(matter, state)
+        where d.org_id = callout_org() and d.matter = t.matter and d.state in ('open', 'acknowledged')
+        returning d.id, d.user_id, d.order_id, d.kind, d.urgent, d.state
         """,
-        matter,
-        state,
+        list(matters),
+        list(matters.values()),
         work.now,
         work.actor.user_id,
     )
-    await _note(work, rows, f"todo.{state}")
+    for ended in dict.fromkeys(row["state"] for row in rows):
+        await _note(work, [row for row in rows if row["state"] == ended], f"todo.{ended}")
     return len(rows)
 
 
@@ -115,7 +127,13 @@ async def _move(work: Work, todo_id: UUID, user_id: UUID, state: str) -> str:
     return state
 
 
-async def _note(work: Work, rows: Sequence[Any], kind: str) -> None:
+def _text(todo: NewTodo) -> dict[str, str]:
+    return {locale: todo_texts.say(todo.kind, todo.data, locale)[:300] for locale in ("en", "zh")}
+
+
+async def _note(
+    work: Work, rows: Sequence[Any], kind: str, texts: Mapping[UUID, Mapping[str, str]] | None = None
+) -> None:
     if not rows:
         return
     entries = [
@@ -124,7 +142,12 @@ async def _note(work: Work, rows: Sequence[Any], kind: str) -> None:
             entity="todo",
             entity_id=row["id"],
             order_id=row["order_id"],
-            data={"userId": row["user_id"], "kind": row["kind"], "urgent": row["urgent"]},
+            data={
+                "userId": row["user_id"],
+                "kind": row["kind"],
+                "urgent": row["urgent"],
+                **({"text": texts[row["id"]]} if texts else {}),
+            },
         )
         for row in rows
     ]

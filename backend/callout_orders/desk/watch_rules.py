@@ -90,9 +90,14 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that waits for its first answer: in whose hands, since when, and until when."""
+    """An order that waits for its first answer: in whose hands, since when, and until when.
+
+    `mark_at`: when so many minutes are left of it as `Rules.late` says, in working time; None where no calendar is known,
+    and the clock on the wall counts.
+    """
 
     due_at: datetime
+    mark_at: datetime | None = None
     handler_id: UUID | None
     handler_since: datetime
     by_what: ByWhat
@@ -114,7 +119,8 @@ def judge(standing: Standing, rules: Rules, *, now: datetime) -> Verdict:
     if standing.handler_id is None:
         # With a flag there was nobody at all to give it to, not even an admin.
         return Verdict(why=Why.NOBODY) if standing.flag is None else Verdict()
-    late_at = max(standing.due_at - rules.late, standing.handler_since + rules.step)
+    mark_at = standing.mark_at or standing.due_at - rules.late
+    late_at = max(mark_at, standing.handler_since + rules.step)
     if standing.by_what is ByWhat.SUPERVISOR:
         # There is nobody after them: it stays where it is, and is shown.
         if standing.flag is not None:

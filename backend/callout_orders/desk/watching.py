@@ -82,7 +82,7 @@ async def turn_over(work: Work, order: standings.Watched, why: Why) -> None:
         data={
             "why": why.value,
             "byWhat": chosen.by_what.value,
-            "leftSeconds": round((order.standing.due_at - work.now).total_seconds()),
+            "leftSeconds": round(order.left_seconds),
             "passed": [{"userId": one.user_id, "why": one.why} for one in chosen.passed],
         },
         flag=chosen.flag,

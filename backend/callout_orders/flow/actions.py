@@ -105,6 +105,7 @@ def _matter_of_block(one: Running, step: Passed) -> str:
 
 async def _end_todos(work: Work, flows: Sequence[tuple[Running, Flow]]) -> None:
     """What a step asked of people is settled once the step is over, or goes on."""
+    over: dict[str, str] = {}
     for one, flow in flows:
         before = {step.n: step for step in one.stored}
         for step in flow.steps:
@@ -113,14 +114,14 @@ async def _end_todos(work: Work, flows: Sequence[tuple[Running, Flow]]) -> None:
                 continue
             if was.live and not step.live:
                 how = "done" if step.state is StepState.DONE else "canceled"
-                await todos.end(work, matter_of_step(was.id), state=how)
-                for what in ("late", "missing"):
-                    await todos.end(work, f"{matter_of_step(was.id)}:{what}", state=how)
+                matter = matter_of_step(was.id)
+                over |= dict.fromkeys((matter, f"{matter}:late", f"{matter}:missing"), how)
             if was.blocked is not None and step.blocked != was.blocked:
-                await todos.end(work, _matter_of_block(one, was))
+                over[_matter_of_block(one, was)] = "done"
         for word in flow.superseded:
             if word.id is not None:
-                await todos.end(work, matter_of_approval(word.id), state="canceled")
+                over[matter_of_approval(word.id)] = "canceled"
+    await todos.end_many(work, over)
 
 
 async def _ask(

@@ -1,24 +1,46 @@
-"""Deadlines of steps: counted in the working time of the order's SLA calendar, kept by durable timers, told once each."""
+"""Deadlines of steps: counted as the order's resolution is, in the working time of the policy that it came in by, and
+standing still with it; kept by durable timers, told once each.
 
-from collections.abc import Mapping, Sequence
+Only what the step itself stops the clock for does not stop its own deadline: whoever orders parts has so long for it, however
+long the customer waits.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
+
+import msgspec
 
 from callout_orders.desk import people, todos
 from callout_orders.desk.todos import NewTodo
 from callout_orders.flow.rows import Running
 from callout_orders.flow.state import Flow, Passed, StepState
 from callout_orders.kinds import versions
-from callout_orders.sla import clock, policies
+from callout_orders.kinds.terms import ActionName, Step
+from callout_orders.sla import clock, clocks
 from callout_orders.sla.calendar import ALWAYS, Calendar
-from callout_orders.sla.policy import SlaPolicy, match
+from callout_orders.sla.clock import Facts, MilestoneName, Reopening
+from callout_orders.sla.clocks import OrderClock
+from callout_orders.sla.policy import REASONS, SlaPolicy, match
 from callout_store import timers
 from callout_store.journal import Entry, write
 from callout_store.work import Work
 
 CHANNEL: Final = "flow.step"
 LATE_TODO: Final = "flow.late"
+CUSTOMER: Final = "customer"
+OTHER: Final = "other"
+TURNS: Final = frozenset(
+    {
+        "work_order.held",
+        "work_order.resumed",
+        "work_order.priority_changed",
+        "work_order.tier_changed",
+        "work_order.duplicate_unlinked",
+    }
+)
+"""Lines after which an order's deadlines may be others."""
 
 
 def key_of(step_id: UUID) -> str:
@@ -44,13 +66,90 @@ async def due_of_entered(
                 wanted.append((one, step, configured.minutes))
     if not wanted:
         return {}
-    policy = await policies.active(work)
+    running = await clocks.load(work, [one.order_id for one, _, _ in wanted])
     found: dict[tuple[UUID, int], datetime] = {}
     for one, step, minutes in wanted:
         assert step.entered_at is not None
-        calendar = calendar_of(policy, tier=one.tier, kind=one.kind.code, priority=one.priority)
-        found[one.order_id, step.n] = clock.first_due(calendar, step.entered_at, minutes)
+        configured = one.kind.step(step.step)
+        assert configured is not None
+        due = _due(running[one.order_id], configured, step.entered_at, minutes, work.now)
+        if due is not None:
+            found[one.order_id, step.n] = due
     return found
+
+
+def _due(of: OrderClock, step: Step, entered_at: datetime, minutes: int, now: datetime) -> datetime | None:
+    """When a step is due; None while its clock stands still."""
+    whole = of.promise(MilestoneName.RESOLUTION)
+    own = stops_for(step)
+    promise = msgspec.structs.replace(
+        whole,
+        started_at=entered_at,
+        minutes=minutes,
+        pausing=whole.pausing - own,
+        # A step that was open when the order was opened again is left, and another one begins.
+        reopening=Reopening.UNBROKEN,
+    )
+    if not of.events:
+        return clock.first_due(promise.calendar, entered_at, minutes)
+    return clock.stand(promise, of.events, facts=Facts(), now=max(now, entered_at)).due_at
+
+
+def stops_for(step: Step) -> frozenset[str]:
+    """The reasons for which a step stops the order's clock by itself."""
+    found = (action.value or CUSTOMER for action in step.on_enter if action.do is ActionName.PAUSE_SLA)
+    return frozenset(reason if reason in REASONS else OTHER for reason in found)
+
+
+async def follow_clocks(work: Work, lines: Iterable[tuple[UUID, Any]]) -> None:
+    """The hook's part: orders whose clock was stopped, goes on, or counts by another promise. The deadlines of their open
+    steps are reckoned anew, in nothing but one look where none has any. A step that is late already stays late."""
+    turned = sorted(
+        {entry.order_id for _, entry in lines if entry.kind in TURNS and entry.order_id is not None}
+    )
+    if not turned:
+        return
+    rows = await work.fetch(
+        """
+        select s.id, s.order_id, s.step, s.entered_at, s.due_at, o.kind, o.kind_version
+        from work_order o join order_step s on s.org_id = o.org_id and s.order_id = o.id
+        where o.org_id = callout_org() and o.id = any($1) and o.canceled_at is null
+          and s.state = 'open' and s.late_at is null and s.entered_at is not null
+        order by o.id for no key update of o
+        """,
+        turned,
+    )
+    if not rows:
+        return
+    kinds = await versions.kinds_of(work, {(row["kind"], row["kind_version"]) for row in rows})
+    running = await clocks.load(work, [row["order_id"] for row in rows])
+    moved: list[tuple[Any, datetime | None]] = []
+    for row in rows:
+        step = kinds[row["kind"], row["kind_version"]].step(row["step"])
+        if step is not None and step.minutes is not None:
+            due = _due(running[row["order_id"]], step, row["entered_at"], step.minutes, work.now)
+            if due != row["due_at"]:
+                moved.append((row, due))
+    if not moved:
+        return
+    await work.execute(
+        """
+        update order_step s set due_at = t.d from unnest($1::uuid[], $2::timestamptz[]) as t(id, d)
+        where s.org_id = callout_org() and s.id = t.id
+        """,
+        [row["id"] for row, _ in moved],
+        [due for _, due in moved],
+    )
+    runs: list[tuple[str, datetime | None, str, Mapping[str, Any]]] = [
+        (key_of(row["id"]), due, CHANNEL, {"orderId": str(row["order_id"]), "stepId": str(row["id"])})
+        for row, due in moved
+        if due is not None
+    ]
+    rests = [key_of(row["id"]) for row, due in moved if due is None]
+    if runs:
+        await timers.move_many(work, runs)
+    if rests:
+        await timers.cancel(work, *rests)
 
 
 def calendar_of(policy: SlaPolicy, *, tier: str, kind: str, priority: str) -> Calendar:

@@ -12,6 +12,7 @@ from callout_orders.flow import needs, rules, run
 from callout_orders.flow.rows import Running, load
 from callout_orders.flow.state import Missing
 from callout_orders.flow.texts import missing_texts, nothing
+from callout_orders.kinds.owners import owner_text
 from callout_orders.kinds.terms import Step
 from callout_orders.kinds.values import set_fields
 from callout_people.principals import Role
@@ -136,13 +137,13 @@ async def require_owner(work: Work, owner: str, order_id: UUID) -> None:
     # Where nobody holds a post, or an order has no handler, the desk is who handles it.
     if owner in ("handler", "initiator") and actor.role == Role.DISPATCHER:
         return
-    raise NotYours(who=owner)
+    raise NotYours(who=owner_text(owner), who_zh=owner_text(owner, "zh"), owner=owner)
 
 
 def require_above(work: Work) -> None:
     """Raise NotYours unless the actor is a supervisor or admin."""
     if work.actor.user_id is not None and work.actor.role not in ABOVE:
-        raise NotYours(who="role:supervisor")
+        raise NotYours(who=owner_text("role:supervisor"), who_zh=owner_text("role:supervisor", "zh"))
 
 
 def _only_approvals(missing: Missing) -> bool:

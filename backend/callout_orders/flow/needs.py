@@ -42,7 +42,8 @@ def missing_of(
 ) -> tuple[Missing, dict[str, tuple[Event, ...]]]:
     """What the step needs, and the events that it has."""
     if here.state is StepState.WAITING:
-        return Missing(enter=True), {}
+        # An order is closed by entering such a step: not while somebody is on the way, or on site.
+        return Missing(enter=True, visit=closes_on_enter(step) and facts.visit_live), {}
     filled = facts.env.get("fields", {})
     fields = tuple(code for code in step.fields if filled.get(code) is None)
     used = {name: _events(name, here, passed, facts) for name in step.events}
@@ -65,6 +66,11 @@ def missing_of(
         ),
         used,
     )
+
+
+def closes_on_enter(step: Step) -> bool:
+    """Whether the order is closed as soon as the step begins."""
+    return any(action.do is ActionName.CLOSE for action in step.on_enter)
 
 
 def approvals_of(

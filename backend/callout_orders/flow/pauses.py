@@ -1,18 +1,13 @@
 """The SLA's clock stands still while the flow is at a step that says so (`pause_sla`), and goes on after it."""
 
 from collections.abc import Sequence
-from typing import Final
 
+from callout_orders.flow.deadlines import stops_for
 from callout_orders.flow.rows import Running
 from callout_orders.flow.state import Flow, Passed, StepState
-from callout_orders.kinds.terms import ActionName
 from callout_orders.sla import pausing
-from callout_orders.sla.policy import REASONS
 from callout_orders.terms import FINAL
 from callout_store.work import Work
-
-CUSTOMER: Final = "customer"
-OTHER: Final = "other"
 
 
 async def follow(work: Work, flows: Sequence[tuple[Running, Flow]]) -> None:
@@ -33,8 +28,5 @@ def _reasons(one: Running, steps: Sequence[Passed]) -> set[str]:
     found: set[str] = set()
     for passed in steps:
         step = one.kind.step(passed.step) if passed.state is StepState.OPEN else None
-        for action in step.on_enter if step is not None else ():
-            if action.do is ActionName.PAUSE_SLA:
-                reason = action.value or CUSTOMER
-                found.add(reason if reason in REASONS else OTHER)
+        found |= stops_for(step) if step is not None else frozenset()
     return found

@@ -314,11 +314,16 @@ async def standing_by_order_ids(work: Work, order_ids: Sequence[UUID]) -> list[S
 
 
 async def owners_by_order_ids(work: Work, order_ids: Sequence[UUID]) -> Mapping[UUID, str]:
-    """Who owns the step that each order is at; orders without a flow, or at its end, are left out."""
+    """Who has to act on each order now: whoever was asked to approve something, else the owner of the step that it is at.
+    Orders without a flow, or at its end, are left out."""
     rows = await work.fetch(
         """
-        select order_id, owner from order_step
-        where org_id = callout_org() and order_id = any($1) and state in ('waiting', 'open')
+        select s.order_id, coalesce((
+            select p.owner from step_approval p
+            where p.org_id = s.org_id and p.order_id = s.order_id and p.state = 'asked' order by p.id limit 1
+        ), s.owner) as owner
+        from order_step s
+        where s.org_id = callout_org() and s.order_id = any($1) and s.state in ('waiting', 'open')
         """,
         list(order_ids),
     )

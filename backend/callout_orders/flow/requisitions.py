@@ -1,28 +1,27 @@
 """Parts that are bought for an order: asked for, approved, ordered, taken into stock; then the order's parts are ready (C1).
 
-A requisition belongs to one order. Its lines name parts of the catalogue; the one that a phone's "part missing" opens has
-the parts that the order was said to need, or none yet, and somebody of the office names them. Goods come in through
+A requisition belongs to one order. Its lines name parts of the catalogue; what a phone misses is asked for by
+`missing_parts`, what an order that is over no longer needs is taken back by `calling_off`. Goods come in through
 `stock.move` into a depot or a van, once for each delivery, whoever says it twice.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID, uuid5
 
 import asyncpg
 import msgspec
 
 from callout_orders import checks, stock
+from callout_orders.flow import calling_off
 from callout_orders.flow import requisition_rows as stored
+from callout_orders.flow.missing_parts import NOTE_CHARS_MAX
+from callout_orders.flow.missing_parts import OPEN as OPEN
 from callout_orders.order_parts import PartNeeded, resolve
-from callout_orders.terms import FINAL
 from callout_store.errors import AlreadyExists
 from callout_store.journal import Entry, write
 from callout_store.work import Work
-
-OPEN: Final = ("requested", "approved", "ordered")
-NOTE_CHARS_MAX: Final = 1000
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,33 +74,6 @@ async def request_needed(work: Work, order_ids: Sequence[UUID]) -> list[UUID]:
     return await stored.insert(work, [(id_, None, "", parts) for id_, parts in wanted.items()])
 
 
-async def part_missing(work: Work, order_id: UUID, visit_id: UUID, note: str) -> UUID | None:
-    """An engineer could not go on for want of a part: a requisition for what the order is said to need, or without lines
-    for the office to name them. None where parts are on their way already. The caller holds the visit's row.
-    """
-    await work.fetchval(
-        "select true from work_order where org_id = callout_org() and id = $1 for no key update", order_id
-    )
-    row = await work.fetchrow(
-        """
-        select o.state, exists (select 1 from requisition r
-                where r.org_id = o.org_id and r.order_id = o.id and r.state = any($2)) as open,
-            exists (select 1 from requisition r
-                where r.org_id = o.org_id and r.order_id = o.id and r.visit_id = $3) as told,
-            (select json_object_agg(n.part_id, n.quantity)::text from work_order_part n
-                where n.org_id = o.org_id and n.order_id = o.id) as parts
-        from work_order o where o.org_id = callout_org() and o.id = $1
-        """,
-        order_id,
-        list(OPEN),
-        visit_id,
-    )
-    if row is None or row["open"] or row["told"] or row["state"] in FINAL:
-        return None
-    parts = msgspec.json.decode(row["parts"], type=dict[UUID, int]) if row["parts"] else {}
-    return (await stored.insert(work, [(order_id, visit_id, note[:NOTE_CHARS_MAX], parts)]))[0]
-
-
 async def set_lines(
     work: Work, requisition_id: UUID, parts: Sequence[PartNeeded], revision: int | None = None
 ) -> int:
@@ -115,6 +87,7 @@ async def set_lines(
         "delete from requisition_line where org_id = callout_org() and requisition_id = $1", requisition_id
     )
     await stored.insert_lines(work, {requisition_id: wanted})
+    await stored.note(work, row, "parts.named", {"parts": {str(part): n for part, n in wanted.items()}})
     # Who approved other parts did not approve these.
     return await stored.update(work, row, state="requested", approved_at=None, approved_by=None)
 
@@ -256,6 +229,7 @@ async def receive(
         },
     )
     if whole:
+        await calling_off.settled(work, requisition_id)
         await _ready(work, row["order_id"])
     return changed
 
@@ -269,24 +243,9 @@ async def cancel(work: Work, requisition_id: UUID, reason: str, revision: int | 
     stored.need(row, OPEN, "a requisition that is open")
     changed = await stored.update(work, row, state="canceled", canceled_at=work.now)
     await stored.note(work, row, "parts.canceled", {"reason": why})
+    await calling_off.settled(work, requisition_id)
     await _ready(work, row["order_id"])
     return changed
-
-
-async def call_off(work: Work, order_ids: Sequence[UUID]) -> list[UUID]:
-    """Take back what was not ordered yet for orders that were called off. What was ordered comes, and goes into stock."""
-    rows = await work.fetch(
-        """
-        update requisition set state = 'canceled', canceled_at = $2, revision = revision + 1
-        where org_id = callout_org() and order_id = any($1) and state in ('requested', 'approved')
-        returning id, number, order_id
-        """,
-        list(order_ids),
-        work.now,
-    )
-    for row in rows:
-        await stored.note(work, row, "parts.canceled", {"reason": "order_canceled"})
-    return [row["id"] for row in rows]
 
 
 async def _ready(work: Work, order_id: UUID) -> None:

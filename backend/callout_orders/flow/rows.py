@@ -13,6 +13,7 @@ from callout_orders.kinds import versions
 from callout_orders.kinds.expressions import environment
 from callout_orders.kinds.terms import Kind
 from callout_orders.terms import OrderState
+from callout_store.columns import column
 from callout_store.ids import new_id
 from callout_store.work import Work
 
@@ -202,33 +203,22 @@ on conflict (org_id, id) do update set state = excluded.state, entered_at = excl
 """
 
 
-async def store_begun(
-    work: Work, begun: Sequence[tuple[UUID, Passed, str, datetime | None, frozenset[str]]]
-) -> None:
-    """Write first steps (order, step with its id, owner, deadline, what is waited for) of orders that had none."""
+async def store_begun(work: Work, begun: Sequence[tuple[UUID, Passed, str, datetime | None]]) -> None:
+    """Write first steps (order, step with its id, owner, deadline) of orders that had none."""
     await work.execute(
         """
         insert into order_step (id, order_id, n, step, owner, times, state, reached_at, entered_at, due_at)
         select i, o, 1, s, w, 1, 'open', r, r, d
-        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
-            as t(i, o, s, w, r, d)
+        from unnest($1::text::uuid[], $2::text::uuid[], $3::text[], $4::text[], $5::text::timestamptz[],
+            $6::text::timestamptz[]) as t(i, o, s, w, r, d)
         """,
-        [step.id for _, step, _, _, _ in begun],
-        [order_id for order_id, _, _, _, _ in begun],
-        [step.step for _, step, _, _, _ in begun],
-        [owner for _, _, owner, _, _ in begun],
-        [step.entered_at for _, step, _, _, _ in begun],
-        [due for _, _, _, due, _ in begun],
+        column([step.id for _, step, _, _ in begun]),
+        column([order_id for order_id, _, _, _ in begun]),
+        [step.step for _, step, _, _ in begun],
+        [owner for _, _, owner, _ in begun],
+        column([step.entered_at for _, step, _, _ in begun]),
+        column([due for _, _, _, due in begun]),
     )
-    by_waits: dict[frozenset[str], list[UUID]] = {}
-    for order_id, _, _, _, waits in begun:
-        by_waits.setdefault(waits, []).append(order_id)
-    for waits, ids in by_waits.items():
-        await work.execute(
-            "update work_order set flow_waits = $2 where org_id = callout_org() and id = any($1)",
-            ids,
-            sorted(waits),
-        )
 
 
 async def store_waits(work: Work, waits: Mapping[UUID, frozenset[str]]) -> None:

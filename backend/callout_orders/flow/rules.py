@@ -19,7 +19,15 @@ from typing import Final
 from msgspec.structs import replace
 
 from callout_orders.flow.events import OUTCOME, VALUES, VISITS, Event
-from callout_orders.flow.needs import YES, StoppedError, about, approvals_of, holds, missing_of
+from callout_orders.flow.needs import (
+    YES,
+    StoppedError,
+    about,
+    approvals_of,
+    closes_on_enter,
+    holds,
+    missing_of,
+)
 from callout_orders.flow.state import (
     Ask,
     Blocked,
@@ -156,11 +164,12 @@ def _move(
     """One move; None where one was made, True where there is none."""
     here = passed[at]
     if here.state is StepState.WAITING:
-        if not holds(step.enter, "enter", here, facts):
+        closes = closes_on_enter(step)
+        if not holds(step.enter, "enter", here, facts) or (closes and facts.visit_live):
             passed[at] = replace(here, blocked=None)
             return True
         # What had to be waited for came now, and not when the step was reached.
-        entered = here.reached_at if step.enter == YES else max(here.reached_at, now)
+        entered = here.reached_at if step.enter == YES and not closes else max(here.reached_at, now)
         passed[at] = replace(here, state=StepState.OPEN, entered_at=entered, blocked=None)
         actions += [Do(n=here.n, step=step.code, on="enter", action=one) for one in step.on_enter]
         return None

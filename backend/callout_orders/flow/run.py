@@ -6,17 +6,20 @@ sees both.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from callout_orders.flow import actions, deadlines, requisitions, rules, starts
-from callout_orders.flow.events import CALLED_OFF, DOUBLED, OUTCOME, SOLVED, named
+from callout_orders.flow import actions, calling_off, deadlines, rules, starts
+from callout_orders.flow.events import CALLED_OFF, DOUBLED, OUTCOME, SOLVED, VALUES, VISITS, named
 from callout_orders.flow.rows import Running, load, store_asks, store_steps, store_waits
+from callout_orders.flow.starts import Beginning, Incoming
 from callout_orders.flow.state import Flow, Passed, StepState
 from callout_orders.kinds import versions
-from callout_orders.kinds.terms import Step
+from callout_orders.kinds.terms import Kind, Step
+from callout_orders.sla import policies
 from callout_store.ids import new_id
 from callout_store.journal import Entry, write_many
 from callout_store.work import Work
@@ -25,15 +28,44 @@ ENDING: Final = frozenset({CALLED_OFF, SOLVED, DOUBLED})
 CLOSED: Final = "work_order.closed"
 _TWIN: Final = frozenset({"duplicateOf", "mergedInto"})
 """In the data of such a line: the order was closed because another one is about the same."""
+MERGED: Final = "merged"
+"""Heard where an order was put into another one, or ended with it: nobody works for it any more."""
 ROUNDS_MAX: Final = 40
 """Rounds of moves and what follows from them in one unit of work; a checked kind needs a handful."""
 
 
-async def start(work: Work, orders: Sequence[tuple[UUID, str, int]]) -> None:
-    """Begin the flows of orders that were just taken in: (order, kind, version of the kind); all in a few statements.
+async def prepare(
+    work: Work, orders: Sequence[tuple[UUID, str, int, str, str]]
+) -> tuple[list[Beginning], list[UUID]]:
+    """How the flows of orders that are about to be taken in begin: (order, kind, version of the kind, priority, tier of the
+    customer). What a flow waits for then belongs into its order's row; the second list are those of which more has to be
+    known. `begin` has both, once the rows are there.
+    """
+    kinds = await versions.kinds_of(work, {(code, version) for _, code, version, _, _ in orders})
+    simple = {key for key, kind in kinds.items() if starts.plain(kind)}
+    begun = starts.beginnings(
+        [
+            Incoming(order_id=order_id, kind=kinds[code, version], priority=priority, tier=tier)
+            for order_id, code, version, priority, tier in orders
+            if (code, version) in simple
+        ],
+        await policies.active(work),
+        work.now,
+    )
+    return begun, [order_id for order_id, code, version, _, _ in orders if (code, version) not in simple]
 
-    That an order came in says its first step as well; the journal has no second line for it. An order whose flow was broken
-    off (it counted as a duplicate for a while) begins anew; one whose flow goes on is left alone.
+
+async def begin(work: Work, begun: Sequence[Beginning], rest: Sequence[UUID]) -> None:
+    """Begin what was prepared. That an order came in says its first step as well; the journal has no second line for it."""
+    await starts.store(work, begun)
+    await _start(work, rest)
+
+
+async def start(work: Work, orders: Sequence[tuple[UUID, str, int]]) -> None:
+    """Begin the flows of orders that are there: (order, kind, version of the kind); all in a few statements.
+
+    An order whose flow was broken off (it counted as a duplicate for a while) begins anew; one whose flow goes on is left
+    alone.
     """
     if not orders:
         return
@@ -41,16 +73,20 @@ async def start(work: Work, orders: Sequence[tuple[UUID, str, int]]) -> None:
     rest = [order_id for order_id, code, version in orders if not starts.plain(kinds[code, version])]
     rest += await starts.start_plain(
         work,
-        [
-            (order_id, kinds[code, version])
+        {
+            order_id: kinds[code, version]
             for order_id, code, version in orders
             if starts.plain(kinds[code, version])
-        ],
+        },
     )
-    if not rest:
+    await _start(work, rest)
+
+
+async def _start(work: Work, order_ids: Sequence[UUID]) -> None:
+    if not order_ids:
         return
     flows = []
-    for one in await load(work, rest):
+    for one in await load(work, order_ids):
         if any(step.live for step in one.steps):
             continue
         first = one.kind.steps[0].code
@@ -64,7 +100,8 @@ async def follow(work: Work, lines: list[tuple[UUID, Any]]) -> None:
     seen = 0
     for _ in range(ROUNDS_MAX):
         fresh, seen = lines[seen:], len(lines)
-        heard = _heard(fresh)
+        await deadlines.follow_clocks(work, fresh)
+        heard = await _of_matter(work, _heard(fresh))
         if not heard:
             return
         held = await hold(work, heard)
@@ -73,8 +110,9 @@ async def follow(work: Work, lines: list[tuple[UUID, Any]]) -> None:
             return
         stands = await advance(work, moved)
         await actions.tell_missing(work, [one for one in stands if OUTCOME in heard[one[0].order_id]])
-        if gone := [id_ for id_ in moved if CALLED_OFF in heard[id_]]:
-            await requisitions.call_off(work, gone)
+        await calling_off.call_off(
+            work, {id_: why for id_ in moved if (why := _over(heard[id_])) is not None}
+        )
         if solved := [id_ for id_ in moved if SOLVED in heard[id_]]:
             await _cut_short(work, solved)
         if doubled := [id_ for id_ in moved if DOUBLED in heard[id_]]:
@@ -90,10 +128,36 @@ def _heard(lines: Iterable[tuple[UUID, Any]]) -> dict[UUID, set[str]]:
         if entry.kind in ENDING:
             names |= {entry.kind}
         elif entry.kind == CLOSED and not _TWIN.isdisjoint(entry.data):
-            names |= {DOUBLED}
+            names |= {DOUBLED, MERGED}
         if names:
             heard.setdefault(entry.order_id, set()).update(names)
     return heard
+
+
+def _over(heard: set[str]) -> str | None:
+    """Why nobody needs parts for an order any more; None where somebody does."""
+    reasons = {CALLED_OFF: "order_canceled", MERGED: "order_merged", SOLVED: "order_solved"}
+    return next((why for name, why in reasons.items() if name in heard), None)
+
+
+async def _of_matter(work: Work, heard: dict[UUID, set[str]]) -> dict[UUID, set[str]]:
+    """Without the orders of kinds no step of which ever waits for any of it: nobody has to look at their flows. The kind is
+    known where a phone's push was behind it; an order keeps its kind for good."""
+    known = {id_: work.kinds[id_] for id_ in heard if id_ in work.kinds}
+    if not known:
+        return heard
+    kinds = await versions.kinds_of(work, set(known.values()))
+    return {
+        id_: names
+        for id_, names in heard.items()
+        if id_ not in known or not names.isdisjoint(_waited_for(kinds[known[id_]]))
+    }
+
+
+@lru_cache(maxsize=512)
+def _waited_for(kind: Kind) -> frozenset[str]:
+    """All that a flow of this kind may ever wait for, or ends with."""
+    return frozenset({VALUES, VISITS, OUTCOME, MERGED, *ENDING}).union(*(step.events for step in kind.steps))
 
 
 def _ends(heard: set[str]) -> bool:

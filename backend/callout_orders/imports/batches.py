@@ -8,7 +8,6 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import asyncpg
 import structlog
 
 from callout_orders.checks import FieldRefused, FieldsRefused
@@ -16,25 +15,15 @@ from callout_orders.imports import runs
 from callout_orders.imports.convert import Row, RowFault, converted, of_precheck, why
 from callout_orders.imports.mapping import Plan, plan
 from callout_orders.imports.runs import Outcome, Run
-from callout_orders.precheck import taking
-from callout_orders.precheck.terms import Fault, Request
+from callout_orders.precheck import many
+from callout_orders.precheck.terms import Checked, Fault, Taken
 from callout_store.errors import Refusal
 from callout_store.work import Work
 
 log = structlog.get_logger(__name__)
 
-ROWS: Final = 25
+ROWS: Final = 200
 """The organisation's counter of orders is held for a batch: people who take calls meanwhile wait no longer than that."""
-_OF_THE_DATABASE: Final = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.InsufficientResourcesError,
-    OSError,
-)
 
 
 async def step(work: Work, id_: UUID, runner: UUID, *, skills: Collection[str], rows: int = ROWS) -> bool:
@@ -53,45 +42,43 @@ async def step(work: Work, id_: UUID, runner: UUID, *, skills: Collection[str], 
         converted(run.config, how, n, cells, fingerprint, zone=zone, locale=run.locale)
         for n, cells, fingerprint in given
     ]
-    await runs.settle(work, run, [await _judged(work, run, how, row, skills) for row in read])
+    outcomes = {row.n: _unread(how, row, skills) for row in read}
+    good = [(row.n, row.request) for row in read if row.request is not None and outcomes[row.n] is None]
+    requests = [request for _, request in good]
+    answers: Sequence[Checked | Taken | Exception]
+    if run.dry_run:
+        answers = await many.check_many(work, requests, possible=False)
+    else:
+        answers = await many.take_many(work, requests, possible=False)
+    for (n, _), answer in zip(good, answers, strict=True):
+        outcomes[n] = _outcome(how, run, n, answer)
+    await runs.settle(work, run, [one for one in outcomes.values() if one is not None])
     return True
 
 
-async def _judged(work: Work, run: Run, how: Plan, row: Row, skills: Collection[str]) -> Outcome:
-    request = row.request
-    if request is None:
+def _unread(how: Plan, row: Row, skills: Collection[str]) -> Outcome | None:
+    """What becomes of a row that nobody has to ask about; None for the others."""
+    if row.request is None:
         return Outcome(n=row.n, state="failed", faults=row.faults)
-    unknown = sorted(set(request.skills) - set(skills))
-    if unknown:
+    if set(row.request.skills) - set(skills):
         fault = FieldRefused("skills", "not_one_of", options=", ".join(sorted(skills)))
         return _failed(how, row.n, [fault])
-    try:
-        # What a row began before it was refused is undone with it.
-        async with work.savepoint():
-            return await (_looked_at if run.dry_run else _taken)(work, how, row.n, request)
-    except Refusal as refusal:
-        if refusal.retryable:
-            raise
-        return _failed(how, row.n, [refusal])
-    except _OF_THE_DATABASE:
-        raise
-    except Exception:
-        log.exception("import_row_broke", run=str(run.id), row=row.n)
-        return Outcome(n=row.n, state="failed", faults=[BROKE])
+    return None
 
 
-async def _looked_at(work: Work, how: Plan, n: int, request: Request) -> Outcome:
-    found = await taking.check(work, request)
-    if found.existing_id is not None:
-        return Outcome(n=n, state="existing", order_id=found.existing_id)
-    if not found.ok:
-        return Outcome(n=n, state="failed", faults=of_precheck(how, found.faults))
-    return Outcome(n=n, state="ok")
-
-
-async def _taken(work: Work, how: Plan, n: int, request: Request) -> Outcome:
-    taken = await taking.take(work, request)
-    return Outcome(n=n, state="existing" if taken.existing else "ok", order_id=taken.id)
+def _outcome(how: Plan, run: Run, n: int, answer: Checked | Taken | Exception) -> Outcome:
+    if isinstance(answer, Taken):
+        return Outcome(n=n, state="existing" if answer.existing else "ok", order_id=answer.id)
+    if isinstance(answer, Checked):
+        if answer.existing_id is not None:
+            return Outcome(n=n, state="existing", order_id=answer.existing_id)
+        if not answer.ok:
+            return Outcome(n=n, state="failed", faults=of_precheck(how, answer.faults))
+        return Outcome(n=n, state="ok")
+    if isinstance(answer, Refusal):
+        return _failed(how, n, [answer])
+    log.error("import_row_broke", run=str(run.id), row=n, exc_info=answer)
+    return Outcome(n=n, state="failed", faults=[BROKE])
 
 
 def _failed(how: Plan, n: int, refusals: Sequence[Refusal]) -> Outcome:

@@ -41,7 +41,7 @@ COLUMNS: Final[tuple[tuple[str, str, str], ...]] = (
     ("reporter_email", "E-mail", "电子邮箱"),
     ("serial", "Serial number", "序列号"),
     ("product", "Product", "产品"),
-    ("error_code", "Error code", "故障码"),
+    ("error_code", "Error code", "故障代码"),
     ("description", "Description", "故障描述"),
     ("tags", "Tags", "标签"),
     ("hold_reason", "On hold", "挂起原因"),

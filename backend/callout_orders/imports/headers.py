@@ -11,7 +11,8 @@ SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
     "reference": (
         "id", "order id", "order number", "order no", "ticket", "ticket id", "ticket number", "reference", "ref", "key",
         "unique key", "case id", "work order", "work order number", "number", "no",
-        "工单号", "单号", "编号", "工单编号", "报修单号", "订单号", "原单号", "外部编号", "序号",
+        "工单号", "单号", "编号", "工单编号", "报修单号", "订单号", "原单号", "外部编号",
+        "外部单号", "外部订单号", "第三方单号", "来源单号", "序号",
     ),
     "description": (
         "description", "details", "problem", "issue", "fault", "fault description", "complaint", "request", "summary",

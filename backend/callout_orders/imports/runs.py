@@ -3,10 +3,12 @@
 queued -> running -> done | canceled | failed; a dry run that is over may be started for real. Each batch is one
 transaction: the orders, the rows' states and the count of them. A worker that dies takes nothing with it but its batch,
 which leaves no trace; whoever takes the message up again goes on with the rows that still wait. `runner` is the token of
-the outbox's lease: a worker that was believed dead finds another one there, and writes nothing.
+the outbox's lease: a worker that was believed dead finds another one there, and writes nothing. A sheet on which one worker
+after the other dies without settling a batch fails, and says so; one whose message was given up is owed anew by a timer.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,7 +26,7 @@ from callout_orders.imports.run_rows import page_size as page_size
 from callout_orders.imports.run_rows import parse_row_cursor as parse_row_cursor
 from callout_orders.imports.run_rows import rows_page as rows_page
 from callout_orders.imports.sheets import Sheet
-from callout_store import outbox
+from callout_store import outbox, timers
 from callout_store.errors import LimitExceeded, WrongState
 from callout_store.ids import new_id
 from callout_store.journal import Entry, write
@@ -38,6 +40,12 @@ KEEP_DAYS: Final = 90
 KEY_DAYS: Final = 30
 """How long an Idempotency-Key is remembered."""
 PURGE_MAX: Final = 5_000
+STALLED_MAX: Final = 5
+"""Workers in a row that may die on one batch."""
+DIED: Final = "WORKERS_DIED"
+WATCH_CHANNEL: Final = "import.watch"
+WATCH_EVERY: Final = timedelta(minutes=10)
+"""How often it is looked whether anybody has an import in hand that is not over."""
 
 
 class LostRun(Exception):
@@ -122,7 +130,7 @@ async def start(work: Work, id_: UUID) -> Run:
         """
         update import_run set dry_run = false, state = 'queued', round = round + 1, rows_ok = 0, rows_existing = 0,
             rows_failed = 0, fault = null, cancel_asked = false, runner = null, begun_at = null, begun_rows = null,
-            beat_at = null, ended_at = null
+            beat_at = null, stalled = 0, ended_at = null
         where org_id = callout_org() and id = $1
         """,
         id_,
@@ -147,9 +155,22 @@ async def cancel(work: Work, id_: UUID) -> Run:
 
 
 async def take_up(work: Work, id_: UUID, runner: UUID) -> Run | None:
-    """Hold the import by this lease from now on; None where there is nothing left to do."""
+    """Hold the import by this lease from now on; None where there is nothing left to do, or too many workers died on it."""
     run = await locked(work, id_)
     if run.state not in ("queued", "running"):
+        return None
+    # Whoever had it before neither ended it nor settled a single batch.
+    idle = run.state == "running" and run.rows_done == run.begun_rows
+    stalled = await work.fetchval(
+        """
+        update import_run set stalled = case when $2 then stalled + 1 else 0 end
+        where org_id = callout_org() and id = $1 returning stalled
+        """,
+        id_,
+        idle,
+    )
+    if stalled >= STALLED_MAX:
+        await _end(work, run, "failed", DIED)
         return None
     await work.execute(
         """
@@ -237,6 +258,20 @@ async def fail(work: Work, id_: UUID, runner: UUID, fault: str) -> None:
     await _end(work, run, "failed", fault)
 
 
+async def watch(work: Work, id_: UUID, *, key: str, epoch: int) -> bool:
+    """The timer that watches over an import fired: whoever had it may have died, and its message been given up. Then it is
+    owed anew; True where it was. Nothing where it is over, or the timer was set anew since."""
+    run = await locked(work, id_)
+    if not await timers.is_current(work, key=key, epoch=epoch) or run.state not in ("queued", "running"):
+        return False
+    gone = not await outbox.is_owed(work, channel=CHANNEL, stream=_stream(id_))
+    if gone:
+        await _send(work, id_, run.round, f"{_stream(id_)}:{run.round}:{epoch}")
+    fires_at = await work.fetchval("select now() + $1::interval", WATCH_EVERY)
+    await timers.again(work, key=key, epoch=epoch, due_at=fires_at, payload={"importId": id_})
+    return gone
+
+
 async def purge(work: Work) -> bool:
     """Forget the rows of old imports and old Idempotency-Keys, a batch; whether there may be more."""
     rows = await work.execute(
@@ -277,13 +312,30 @@ async def _room(work: Work) -> None:
 
 
 async def _owe(work: Work, id_: UUID, round_: int) -> None:
+    await _send(work, id_, round_, f"{_stream(id_)}:{round_}")
+    fires_at = await work.fetchval("select now() + $1::interval", WATCH_EVERY)
+    await timers.arm(
+        work, key=watch_key(id_), due_at=fires_at, channel=WATCH_CHANNEL, payload={"importId": id_}
+    )
+
+
+def watch_key(id_: UUID) -> str:
+    """The key of the timer that watches over an import."""
+    return f"import-watch:{id_}"
+
+
+def _stream(id_: UUID) -> str:
+    return f"import:{id_}"
+
+
+async def _send(work: Work, id_: UUID, round_: int, dedupe_key: str) -> None:
     await outbox.send(
         work,
         outbox.Message(
             channel=CHANNEL,
             # Each by itself: a small dry run does not wait for a large import. Twins meet at their rows' references.
-            stream=f"import:{id_}",
-            dedupe_key=f"import:{id_}:{round_}",
+            stream=_stream(id_),
+            dedupe_key=dedupe_key,
             payload={"importId": id_, "round": round_},
         ),
     )
@@ -300,6 +352,7 @@ async def _end(work: Work, run: Run, state: str, fault: str | None = None) -> No
         fault,
         work.now,
     )
+    await timers.cancel(work, watch_key(run.id))
     kinds = {"done": "import.finished", "canceled": "import.canceled", "failed": "import.failed"}
     await _tell(work, kinds[state], await get(work, run.id))
 

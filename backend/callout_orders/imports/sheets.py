@@ -12,7 +12,7 @@ import datetime as dt
 import io
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -153,6 +153,7 @@ def _workbook(data: bytes, wanted: str | None) -> tuple[str, list[tuple[int, lis
         sheet = book.get_sheet_by_name(name)
         start = sheet.start or (0, 0)
         values = sheet.to_python(skip_empty_area=True)
+        _fill_down(values, sheet.merged_cell_ranges or (), start)
     except SheetRefused:
         raise
     except Exception as fault:  # The library's own errors, whatever in the file provoked them.
@@ -161,6 +162,28 @@ def _workbook(data: bytes, wanted: str | None) -> tuple[str, list[tuple[int, lis
     for n, row in enumerate(values, start=start[0] + 1):
         lines.append((n, [_cell(n, m, as_text(value)) for m, value in enumerate(row, start=1)]))
     return name, lines
+
+
+def _fill_down(
+    values: list[list[Any]], merged: Iterable[tuple[tuple[int, int], tuple[int, int]]], start: tuple[int, int]
+) -> None:
+    """Write what stands once for several rows into each of them: a file holds a merged cell's value in its first row only,
+    and the rows below would come in without their customer. Only downwards: a title over all columns is no header of each.
+
+    `merged` are ((row, column), (last row, last column)) and `start` is (row, column) of `values[0][0]`, all from 0.
+    """
+    steps = 0
+    for (top, left), (bottom, _) in merged:
+        row, column = top - start[0], left - start[1]
+        if not (0 <= row < len(values) and 0 <= column < len(values[row])):
+            continue
+        for below in range(row + 1, min(bottom - start[0] + 1, len(values))):
+            steps += 1
+            if steps > ROWS_MAX * COLUMNS_MAX:
+                # Merged cells do not overlap: there are no more of them than cells.
+                raise SheetRefused("zip_broken")
+            if column < len(values[below]) and values[below][column] in (None, ""):
+                values[below][column] = values[row][column]
 
 
 def as_text(value: Any) -> str:

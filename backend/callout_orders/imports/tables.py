@@ -41,6 +41,7 @@ class ImportRun(Table, tablename="import_run"):
     begun_at = Timestamptz(null=True, default=None)
     begun_rows = Integer(null=True, default=None)
     beat_at = Timestamptz(null=True, default=None)
+    stalled = Integer(default=0)
     created_at = Timestamptz(default=None)
     created_by = UUID(null=True, default=None)
     ended_at = Timestamptz(null=True, default=None)

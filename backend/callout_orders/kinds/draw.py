@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Final
 
+from callout_orders.kinds.owners import owner_text
 from callout_orders.kinds.terms import Kind, Step
 
 BOX_W: Final = 276
@@ -21,27 +22,6 @@ LANE: Final = 18
 """Between two ways back at the side."""
 CHARS_MAX: Final = 43
 """Of a line of a box, in narrow characters; a Chinese one counts twice."""
-
-OWNERS: Final[Mapping[str, tuple[str, str]]] = {
-    "engineer": ("engineer", "工程师"),
-    "handler": ("handler", "处理人"),
-    "initiator": ("initiator", "发起人"),
-    "customer": ("customer", "客户"),
-    "system": ("by itself", "自动"),
-    "role:admin": ("administrator", "管理员"),
-    "role:dispatcher": ("dispatcher", "调度员"),
-    "role:supervisor": ("supervisor", "主管"),
-    "role:engineer": ("engineers", "工程师"),
-    "post:assembly": ("assembly", "装配班组"),
-    "post:cutting": ("cutting shop", "下料班组"),
-    "post:finance": ("finance", "财务"),
-    "post:production_manager": ("production manager", "生产经理"),
-    "post:production_planner": ("production planner", "生产计划员"),
-    "post:purchasing": ("purchasing", "采购"),
-    "post:quality": ("quality inspection", "质检"),
-    "post:regional_director": ("regional director", "区域总监"),
-    "post:warehouse": ("warehouse", "仓库"),
-}
 """Owners in words; an organisation's other posts by their codes."""
 ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "request_parts": ("opens a purchase requisition", "生成采购申请"),
@@ -65,7 +45,6 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "enter": ("may begin when {n}", "开始条件:{n}"),
     "approval": ("✓ {label} → {by}", "✓ {label} → {by}"),
     "times": ("at most {n} times", "最多 {n} 次"),
-    "post": ("post {n}", "岗位 {n}"),
 }
 
 
@@ -165,10 +144,7 @@ class _Drawing:
         return WORDS[key][self.locale == "zh"].format(**values)
 
     def _owner(self, owner: str) -> str:
-        if owner in OWNERS:
-            return OWNERS[owner][self.locale == "zh"]
-        sort, _, name = owner.partition(":")
-        return self._say("post", n=name) if sort == "post" else owner
+        return owner_text(owner, self.locale)
 
     def _minutes(self, minutes: int) -> str:
         for unit, size in (("days", 1440), ("hours", 60)):

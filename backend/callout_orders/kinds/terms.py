@@ -5,7 +5,7 @@ A `Kind` is read from a TOML file of `templates/` (version 0, built in) or from 
 makes sense is for `kinds.check` to say; a `Kind` that decodes is only well-formed.
 
 Expressions are CEL. They see `fields` (the order's own), `order` (number, kind, priority, channel, state, serial, product,
-error_code, tags, tier, repair_cost …: `kinds.expressions` lists them) and, in a flow, `parts` (waiting, ready).
+error_code, tags, tier …: `kinds.expressions` lists them) and, in a flow, `parts` (waiting, ready).
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     times_max: int = 1
 
 
-class Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Kind(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, cache_hash=True):
     """One version of a kind of order. The first step is where every order begins."""
 
     code: str

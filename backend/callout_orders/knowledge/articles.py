@@ -86,6 +86,8 @@ class ArticleView(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     updated_at: datetime
     updated_by: UUID | None
+    standing_since: datetime | None = None
+    standing_by: UUID | None = None
 
 
 async def save_article(
@@ -98,11 +100,14 @@ async def save_article(
     given = _checked(article, await versions.codes(work) if article.kind is not None else frozenset())
     values = tuple(getattr(given, name) for name in given.__struct_fields__)
     if id_ is not None:
-        row = await _locked(work, id_, revision)
+        row = await locked(work, id_, revision)
         if row["active"] and values == tuple(row[name] for name in given.__struct_fields__):
             return id_
     article_id = id_ or new_id()
     if id_ is not None:
+        same_code = (given.fault_code or "").upper() == (row["fault_code"] or "").upper()
+        if row["standing_since"] is not None and not (given.for_customers and same_code):
+            await end_standing(work, article_id, row, "changed")
         # Of one that was written before versions were kept, what it says now.
         await _keep(work, article_id)
     try:
@@ -128,15 +133,17 @@ async def save_article(
     await _keep(work, article_id)
     await _index(work, {article_id: msgspec.structs.asdict(given)})
     about = {"title": given.title, "kind": given.kind, "model": given.model, "faultCode": given.fault_code}
-    await _note(work, article_id, "article.created" if id_ is None else "article.changed", about)
+    await note(work, article_id, "article.created" if id_ is None else "article.changed", about)
     return article_id
 
 
 async def retire_article(work: Work, article_id: UUID, revision: int | None = None) -> None:
     """Take an article from all phones; it stays on record. Twice changes nothing. Raises NotFound, StaleRevision."""
-    row = await _locked(work, article_id, revision)
+    row = await locked(work, article_id, revision)
     if not row["active"]:
         return
+    if row["standing_since"] is not None:
+        await end_standing(work, article_id, row, "retired")
     await work.execute(
         """
         update article set active = false, revision = revision + 1, updated_at = $2, updated_by = $3 where id = $1
@@ -149,7 +156,17 @@ async def retire_article(work: Work, article_id: UUID, revision: int | None = No
     await work.execute(
         "delete from article_word where org_id = callout_org() and article_id = $1", article_id
     )
-    await _note(work, article_id, "article.retired", {"title": row["title"]})
+    await note(work, article_id, "article.retired", {"title": row["title"]})
+
+
+async def end_standing(work: Work, article_id: UUID, row: Any, why: str) -> None:
+    """An article is no standing answer any more (`why`: off, changed, retired). Its row is locked."""
+    await work.execute(
+        "update article set standing_since = null, standing_by = null where org_id = callout_org() and id = $1",
+        article_id,
+    )
+    about = {"title": row["title"], "faultCode": row["fault_code"], "because": why}
+    await note(work, article_id, "article.standing_ended", about)
 
 
 async def versions_of(
@@ -182,10 +199,12 @@ async def articles_page(
     kind: str | None = None,
     model: str | None = None,
     search: str | None = None,
+    standing: bool | None = None,
     after: UUID | None = None,
     limit: int = 50,
 ) -> Page[ArticleView]:
-    """Articles, newest first; `search` finds a part of the title or the text, `kind` and `model` what they are about."""
+    """Articles, newest first; `search` finds a part of the title or the text, `kind` and `model` what they are about,
+    `standing` those that are standing answers (False: those that are not)."""
     size = page_size(limit)
     conditions: list[str] = []
     values: list[Any] = [size + 1]
@@ -205,6 +224,8 @@ async def articles_page(
             "(strpos(lower(title), {0}) > 0 or strpos(lower(body), {0}) > 0)",
             checks.text("search", search, chars_max=80).lower(),
         )
+    if standing is not None:
+        where("(standing_since is not null) = {}", standing)
     return await page_of(work, ArticleView, "article", conditions, values, after, size)
 
 
@@ -273,10 +294,12 @@ async def _index(work: Work, given: Mapping[UUID, Any]) -> None:
     await work.execute("update article set indexed = true where org_id = callout_org() and id = any($1)", ids)
 
 
-async def _locked(work: Work, article_id: UUID, revision: int | None) -> Any:
+async def locked(work: Work, article_id: UUID, revision: int | None) -> Any:
+    """An article's row under lock. Raises NotFound, StaleRevision."""
     row = await work.fetchrow(
         """
-        select title, body, locale, kind, model, fault_code, territory_id, workaround, for_customers, active, revision
+        select title, body, locale, kind, model, fault_code, territory_id, workaround, for_customers, active, revision,
+            standing_since
         from article where id = $1 for no key update
         """,
         article_id,
@@ -288,6 +311,7 @@ async def _locked(work: Work, article_id: UUID, revision: int | None) -> Any:
     return row
 
 
-async def _note(work: Work, article_id: UUID, kind: str, data: dict[str, Any]) -> None:
+async def note(work: Work, article_id: UUID, kind: str, data: dict[str, Any]) -> None:
+    """Write a line of the journal about an article; phones look at it again."""
     await write(work, Entry(kind=kind, entity="article", entity_id=article_id, data=data))
     work.touch("article", article_id)

@@ -26,6 +26,8 @@ OFFERED_MAX: Final = 3
 """Answers that are offered for an order by themselves."""
 CHUNK: Final = 200
 """Orders in one message."""
+STANDING: Final = "standing"
+"""What a message is about that wants standing answers only."""
 BULK_MAX: Final = 5_000
 """Orders in one bulk call."""
 _STATES: Final = tuple(state.value for state in FINAL)
@@ -72,7 +74,9 @@ async def offer(
         raise WrongState(entity="work order", state=row["state"], needed="an order that is not final")
     if article_ids:
         chosen = [(order_id, one) for one in await _named(work, article_ids)]
-        await _write(work, [(id_, one["id"], one["revision"], 1.0, one["title"]) for id_, one in chosen])
+        await write_offers(
+            work, [(id_, one["id"], one["revision"], 1.0, one["title"]) for id_, one in chosen]
+        )
     else:
         await offer_many(work, [order_id], limit=limit)
     return (await by_order_ids(work, [order_id]))[0]
@@ -107,7 +111,7 @@ async def offer_many(work: Work, order_ids: Sequence[UUID], *, limit: int = OFFE
         )
         for row, few in zip(rows[at : at + search.ORDERS_MAX], found, strict=True):
             given += [(row["id"], one.article_id, one.revision, one.score, one.title) for one in _spoken(few)]
-    return await _write(work, given)
+    return await write_offers(work, given)
 
 
 async def offer_new(work: Work, order_ids: Sequence[UUID]) -> int:
@@ -160,34 +164,45 @@ async def offer_to_all(work: Work, article_id: UUID) -> int:
         _STATES,
         checks.BATCH_MAX,
     )
-    return await _write(
+    return await write_offers(
         work,
         [(row["id"], article_id, article["revision"], search.CODE_BONUS, article["title"]) for row in rows],
     )
 
 
 async def offer_later(work: Work, lines: list[tuple[UUID, Any]]) -> None:
-    """The hook over a unit of work's journal lines: questions that just came in get answers, by a message each 200."""
-    ids = [
-        entry.entity_id
-        for _, entry in lines
-        if entry.kind == "work_order.created"
-        and entry.data.get("priority") == Priority.P2
-        and not entry.data.get("duplicateOf")
-    ]
-    if ids:
-        await outbox.send(
-            work,
-            *(
-                outbox.Message(
-                    channel=CHANNEL,
-                    stream=f"knowledge:{ids[at]}",
-                    dedupe_key=f"knowledge:{ids[at]}",
-                    payload={"orderIds": [str(one) for one in ids[at : at + CHUNK]]},
-                )
-                for at in range(0, len(ids), CHUNK)
-            ),
+    """The hook over a unit of work's journal lines: orders that just came in get answers, by a message each 200: questions
+    those that are found, and what has an error code its standing answers.
+
+    Whether that code has any is looked at by the worker: an answer that somebody makes a standing one in this very moment
+    cannot be seen from here, nor this order from there.
+    """
+    questions: list[UUID] = []
+    coded: list[UUID] = []
+    for _, entry in lines:
+        if entry.kind == "work_order.duplicate_unlinked":
+            coded.append(entry.entity_id)
+        elif entry.kind != "work_order.created" or entry.data.get("duplicateOf") or entry.data.get("doneAt"):
+            continue
+        elif entry.data.get("priority") == Priority.P2:
+            questions.append(entry.entity_id)
+        elif entry.data.get("errorCode"):
+            coded.append(entry.entity_id)
+    messages = [*_owed(questions, "knowledge"), *_owed(coded, STANDING)]
+    if messages:
+        await outbox.send(work, *messages)
+
+
+def _owed(ids: Sequence[UUID], about: str) -> list[outbox.Message]:
+    return [
+        outbox.Message(
+            channel=CHANNEL,
+            stream=f"{about}:{ids[at]}",
+            dedupe_key=f"{about}:{ids[at]}",
+            payload={"about": about, "orderIds": [str(one) for one in ids[at : at + CHUNK]]},
         )
+        for at in range(0, len(ids), CHUNK)
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ what became of it
@@ -258,7 +273,7 @@ async def resolve_by_answer(
     left = await closing.close(work, given, via="bulk", data=dict.fromkeys(given, about))
     closed = [id_ for id_ in given if id_ not in left]
     rows = [(id_, article_id, article["revision"], search.CODE_BONUS, article["title"]) for id_ in closed]
-    await _write(work, rows, told=False)
+    await write_offers(work, rows, told=False)
     await _decide(work, closed, "bulk", dict.fromkeys(closed, article_id))
     return closed, left
 
@@ -324,8 +339,12 @@ async def _locked(work: Work, order_id: UUID) -> tuple[str, list[Offer]]:
     return str(state), (await by_order_ids(work, [order_id]))[0]
 
 
-async def _write(
-    work: Work, given: Sequence[tuple[UUID, UUID, int, float, str]], *, told: bool = True
+async def write_offers(
+    work: Work,
+    given: Sequence[tuple[UUID, UUID, int, float, str]],
+    *,
+    told: bool = True,
+    standing: bool = False,
 ) -> int:
     """Write offers (order, article, revision, score, title); how many were new. Journals `work_order.answers_offered`."""
     if not given:
@@ -371,7 +390,8 @@ async def _write(
                     entity="work_order",
                     entity_id=order,
                     order_id=order,
-                    data={"articles": [{"id": one, "title": title_of[one]} for one in articles]},
+                    data={"articles": [{"id": one, "title": title_of[one]} for one in articles]}
+                    | ({"standing": True} if standing else {}),
                 )
                 for order, articles in fresh.items()
             ],

@@ -21,6 +21,8 @@ class Article(Table, tablename="article"):
     workaround = Text(default=None)
     for_customers = Boolean(default=False)
     indexed = Boolean(default=False)
+    standing_since = Timestamptz(null=True, default=None)
+    standing_by = UUID(null=True, default=None)
 
 
 class ArticleVersion(Table, tablename="article_version"):

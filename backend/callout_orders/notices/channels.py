@@ -1,6 +1,8 @@
-"""The organisation's robots, applications, mail servers and gateways. What is secret is written and never read out again."""
+"""The organisation's robots, applications, mail servers and gateways. What is secret is written and never read out again; it
+is stored sealed (`callout_store.sealing`)."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -13,6 +15,7 @@ from callout_orders.checks import FieldRefused, Gather
 from callout_orders.notices.terms import CARRIES, MEDIA, ROBOT_PER_MINUTE, ROBOTS, Medium, Provider
 from callout_store.errors import LimitExceeded, NotFound
 from callout_store.ids import new_id
+from callout_store.sealing import Unreadable, names
 from callout_store.work import Work
 
 CHANNELS_MAX: Final = 100
@@ -32,6 +35,9 @@ NEEDS: Final[Mapping[str, tuple[frozenset[str], frozenset[str], frozenset[str]]]
 }
 """What each provider must be told. Chat robots may also have a `sign_secret`, a WeCom application `callback_token` and
 `aes_key` for its cards' buttons, FCM and web push the text of their `keyfile`."""
+ACCESS: Final = "access"
+SENT_TO: Final = ("base_url", "url")
+"""What says where a channel's secrets go."""
 SECRETS_TOO: Final = frozenset({"sign_secret", "callback_token", "aes_key", "keyfile"})
 
 
@@ -85,10 +91,11 @@ class NewChannel(msgspec.Struct, frozen=True, kw_only=True):
 async def save(work: Work, given: NewChannel, channel_id: UUID | None = None) -> UUID:
     """Make a channel, or change the one of this id; its id. Raises all that is wrong at once, NotFound, LimitExceeded."""
     known: dict[str, str] = {}
+    kept: set[str] = set()
     if channel_id is not None:
         row = await work.fetchrow(
             """
-            select secret::text as secret, medium, provider from notice_channel
+            select secret::text as secret, medium, provider, config::text as config from notice_channel
             where org_id = callout_org() and id = $1 for update
             """,
             channel_id,
@@ -96,9 +103,15 @@ async def save(work: Work, given: NewChannel, channel_id: UUID | None = None) ->
         if row is None:
             raise NotFound(entity="channel", path="id")
         if row["provider"] == given.provider:
-            known = msgspec.json.decode(row["secret"])
+            with contextlib.suppress(Unreadable):
+                known = opened(work, channel_id, row["secret"])
+            was = msgspec.json.decode(row["config"])
+            if any(was.get(name) != given.config.get(name) for name in SENT_TO):
+                # Whoever may set a channel, and cannot read its key, would have it sent to a server of their own.
+                kept = {name for name in known if name not in given.secret}
     secret = {**known, **given.secret}
-    per_minute, reserve = _checked(given, secret)
+    per_minute, reserve = _checked(given, secret, kept)
+    id_ = channel_id or new_id()
     if channel_id is None:
         count = await work.fetchval("select count(*) from notice_channel where org_id = callout_org()")
         if count >= CHANNELS_MAX:
@@ -114,13 +127,13 @@ async def save(work: Work, given: NewChannel, channel_id: UUID | None = None) ->
             changed_at = excluded.changed_at, rest_until = null, failures = 0, access_token = null, access_until = null
         returning id
         """,
-        channel_id or new_id(),
+        id_,
         given.medium,
         given.provider,
         given.name.strip(),
         given.team_id,
         msgspec.json.encode(given.config).decode(),
-        msgspec.json.encode(secret).decode(),
+        work.seal.seal(work.org_id, place(id_), secret),
         per_minute,
         reserve,
         given.active,
@@ -129,9 +142,12 @@ async def save(work: Work, given: NewChannel, channel_id: UUID | None = None) ->
     return made
 
 
-def _checked(given: NewChannel, secret: Mapping[str, str]) -> tuple[int, int]:
-    """Tokens a minute and how many of them are for what is urgent."""
+def _checked(given: NewChannel, secret: Mapping[str, str], kept: Collection[str]) -> tuple[int, int]:
+    """Tokens a minute and how many of them are for what is urgent. `kept` secrets are to be entered again."""
     gather = Gather()
+    for name in sorted(kept):
+        with gather:
+            raise FieldRefused(f"secret.{name}", "secret_again")
     robot = given.medium in ROBOTS
     high = ROBOT_PER_MINUTE if robot else PER_MINUTE_MAX
     per_minute = given.per_minute or (ROBOT_PER_MINUTE if robot else PER_MINUTE_DEFAULT)
@@ -186,14 +202,60 @@ async def callback_keys(work: Work, channel_id: UUID) -> tuple[str, str, str] | 
     """Token, key and corporation that a WeCom application's calls are checked with; None where it has none."""
     row = await work.fetchrow(
         """
-        select config->>'corp_id' as corp_id, secret->>'callback_token' as token, secret->>'aes_key' as aes_key
+        select config->>'corp_id' as corp_id, secret::text as secret
         from notice_channel where org_id = callout_org() and id = $1 and provider = 'wecom_app' and active
         """,
         channel_id,
     )
-    if row is None or None in (row["token"], row["aes_key"], row["corp_id"]):
+    if row is None or row["corp_id"] is None:
         return None
-    return row["token"], row["aes_key"], row["corp_id"]
+    secret = opened(work, channel_id, row["secret"])
+    token, aes_key = secret.get("callback_token"), secret.get("aes_key")
+    return None if not token or not aes_key else (token, aes_key, row["corp_id"])
+
+
+def place(channel_id: UUID) -> str:
+    """Under which name a channel's secrets are sealed."""
+    return f"notice_channel/{channel_id}"
+
+
+def opened(work: Work, channel_id: UUID, stored: str) -> dict[str, str]:
+    """A channel's secrets. Raises Unreadable."""
+    return work.seal.open(work.org_id, place(channel_id), stored)
+
+
+def sealed_access(work: Work, channel_id: UUID, token: str) -> str:
+    """An application's access token as it is stored."""
+    return work.seal.seal(work.org_id, place(channel_id), {ACCESS: token})
+
+
+def opened_access(work: Work, channel_id: UUID, stored: str) -> str | None:
+    """The access token; None where it is no good any more, and a fresh one is fetched."""
+    try:
+        return opened(work, channel_id, stored).get(ACCESS)
+    except Unreadable:
+        return None
+
+
+async def reseal(work: Work) -> int:
+    """Seal secrets anew that were sealed under an earlier signing secret; how many channels' are left to do: 0."""
+    rows = await work.fetch(
+        """
+        select id, secret::text as secret from notice_channel
+        where org_id = callout_org() and exists (
+            select from jsonb_each(secret) one where one.value ->> 'k' <> $1) for no key update
+        """,
+        work.seal.key_id,
+    )
+    for row in rows:
+        fresh = work.seal.renewed(work.org_id, place(row["id"]), row["secret"])
+        if fresh is not None:
+            await work.execute(
+                "update notice_channel set secret = $2::text::jsonb where org_id = callout_org() and id = $1",
+                row["id"],
+                fresh,
+            )
+    return 0
 
 
 async def page(work: Work) -> list[ChannelView]:
@@ -221,6 +283,6 @@ def _view(row: Any) -> ChannelView:
         **{
             **values,
             "config": msgspec.json.decode(values["config"]),
-            "secrets": sorted(msgspec.json.decode(secret)),
+            "secrets": list(names(secret)),
         }
     )

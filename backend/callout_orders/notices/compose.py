@@ -15,6 +15,7 @@ from callout_orders.notices.templates import LINK, BadTemplate
 from callout_orders.notices.terms import ROBOTS, Medium, Role, Told, told
 from callout_orders.terms import ORDER_STATE_LABELS, PRIORITY_LABELS, OrderState, Priority
 
+TEXT_CHARS_MAX: Final = 1000
 SINK: Final = "sink"
 INBOX: Final = "inbox"
 P0: Final = "P0"
@@ -253,11 +254,17 @@ def values(
             deadline = texts.moment(due, facts.now, zone, locale)
             remaining = texts.left(due, facts.now, locale)
     visit = next(iter(_visit_rows(facts, line)), None)
-    label = line.data.get("label")
-    step = str(label.get("zh" if zh else "en", "")) if isinstance(label, dict) else ""
-    note = str(line.data.get("reason") or line.data.get("note") or step)[:300]
+    note = str(line.data.get("reason") or line.data.get("note") or line.data.get("text") or "")[
+        :TEXT_CHARS_MAX
+    ]
+    headline = texts.headline(kind, locale, state=_told_state(line, state, zh), priority=priority)
+    # A list of notices shows headlines alone: which step, and what there is to do, belongs into them.
+    if line.kind == "todo.asked":
+        headline = _in(line, "text", zh) or headline
+    elif (label := _in(line, "label", zh)) and not person.customer:
+        headline = f"{headline}:{label}" if zh else f"{headline}: {label}"
     return {
-        "headline": texts.headline(kind, locale, state=_told_state(line, state, zh), priority=priority),
+        "headline": headline,
         "next": texts.next_action(kind, order["state"] if order is not None else "", locale),
         "deadline": deadline,
         "remaining": remaining,
@@ -268,7 +275,7 @@ def values(
         # What the desk notes among itself is not for customers.
         "note": "" if person.customer else note,
         "order": {
-            "number": order["number"] if order is not None else "–",
+            "number": order["number"] if order is not None else "",
             "state": state,
             "priority": priority,
             "description": order["description"] if order is not None else "",
@@ -284,6 +291,12 @@ def values(
         "count": 1,
         "items": [],
     }
+
+
+def _in(line: Line, name: str, zh: bool) -> str:
+    """A value of the line's data that stands there in both languages."""
+    given = line.data.get(name)
+    return str(given.get("zh" if zh else "en", "")) if isinstance(given, dict) else ""
 
 
 def _told_state(line: Line, now: str, zh: bool) -> str:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from callout_orders.notices import batches, bucket, templates, texts, versions
+from callout_orders.notices import batches, bucket, channels, templates, texts, versions
 from callout_orders.notices.batches import Batch, Waiting
 from callout_orders.notices.compose import SINK
 from callout_orders.notices.fan import fall_back_now
@@ -117,7 +117,7 @@ async def take(work: Work, lane: str) -> Round:
     messages = await _lease(work, [*again, *made], clock)
     return Round(
         messages=messages,
-        channel=None if channel is None else dict(channel),
+        channel=None if channel is None else _opened(work, channel),
         next_in=await _next_in(work, lane, tokens, clock, ahead, left),
     )
 
@@ -141,6 +141,14 @@ async def _lock(work: Work, lane: str) -> Any:
         """,
         UUID(lane),
     )
+
+
+def _opened(work: Work, channel: Any) -> dict[str, Any]:
+    """The channel with its secrets as they were given. Raises Unreadable."""
+    found = {**dict(channel), "secret": channels.opened(work, channel["id"], channel["secret"])}
+    if found["access_token"] is not None:
+        found["access_token"] = channels.opened_access(work, channel["id"], found["access_token"])
+    return found
 
 
 def _bucket(channel: Any) -> bucket.Bucket:

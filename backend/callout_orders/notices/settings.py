@@ -17,6 +17,8 @@ from callout_store.ids import new_id
 from callout_store.work import Work
 
 ADDRESSES_MAX: Final = 20
+KEEP_DAYS: Final = 180
+KEEP_DAYS_MIN, KEEP_DAYS_MAX = 7, 3650
 LOCALES: Final = frozenset({"en", "zh"})
 OWN_ADDRESS: Final = frozenset(
     {"wecom", "wecom_robot", "dingtalk_robot", "feishu_robot", "push", "web_push", "email", "sms", "voice"}
@@ -24,7 +26,8 @@ OWN_ADDRESS: Final = frozenset(
 
 
 class NoticeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the organisation. `quiet` holds for everybody who says nothing else; `order_url` may hold `{number}` and `{id}`."""
+    """Of the organisation. `quiet` holds for everybody who says nothing else; `order_url` may hold `{number}` and `{id}`.
+    `keep_days`: so long are notices kept in full, afterwards only how many there were."""
 
     staff_media: tuple[str, ...] = STAFF_MEDIA
     customer_media: tuple[str, ...] = CUSTOMER_MEDIA
@@ -33,6 +36,7 @@ class NoticeSettings(msgspec.Struct, frozen=True, kw_only=True):
     acknowledge_seconds: int = 60
     mail_pixel: bool = False
     order_url: str | None = None
+    keep_days: int = KEEP_DAYS
 
 
 class Preference(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +62,8 @@ async def settings(work: Work) -> NoticeSettings:
     """The organisation's settings."""
     row = await work.fetchrow(
         """
-        select staff_media, customer_media, quiet, fallback_minutes, acknowledge_seconds, mail_pixel, order_url
+        select staff_media, customer_media, quiet, fallback_minutes, acknowledge_seconds, mail_pixel, order_url,
+               keep_days
         from notice_setting where org_id = callout_org()
         """
     )
@@ -87,15 +92,18 @@ async def configure(work: Work, given: NoticeSettings) -> NoticeSettings:
         checks.whole("acknowledgeSeconds", given.acknowledge_seconds, low=10, high=3600)
     with gather:
         order_address("orderUrl", given.order_url)
+    with gather:
+        checks.whole("keepDays", given.keep_days, low=KEEP_DAYS_MIN, high=KEEP_DAYS_MAX)
     gather.settle()
     await work.execute(
         """
         insert into notice_setting (staff_media, customer_media, quiet, fallback_minutes, acknowledge_seconds, mail_pixel,
-            order_url, changed_at) values ($1, $2, $3, $4, $5, $6, $7, $8)
+            order_url, keep_days, changed_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         on conflict (org_id) do update set staff_media = excluded.staff_media,
             customer_media = excluded.customer_media, quiet = excluded.quiet,
             fallback_minutes = excluded.fallback_minutes, acknowledge_seconds = excluded.acknowledge_seconds,
-            mail_pixel = excluded.mail_pixel, order_url = excluded.order_url, changed_at = excluded.changed_at
+            mail_pixel = excluded.mail_pixel, order_url = excluded.order_url, keep_days = excluded.keep_days,
+            changed_at = excluded.changed_at
         """,
         list(given.staff_media),
         list(given.customer_media),
@@ -104,6 +112,7 @@ async def configure(work: Work, given: NoticeSettings) -> NoticeSettings:
         given.acknowledge_seconds,
         given.mail_pixel,
         given.order_url,
+        given.keep_days,
         work.now,
     )
     return given

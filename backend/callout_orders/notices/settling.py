@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from callout_orders.notices import channels
 from callout_orders.notices.fan import fall_back_now, wake
 from callout_orders.notices.outgoing import Outcome, Outgoing
 from callout_store.work import Work
@@ -138,7 +139,7 @@ async def keep_access(work: Work, channel_id: UUID, token: str, seconds: float) 
         where org_id = callout_org() and id = $1
         """,
         channel_id,
-        token,
+        channels.sealed_access(work, channel_id, token),
         seconds,
     )
 

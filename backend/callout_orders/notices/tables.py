@@ -1,6 +1,6 @@
 """Tables of `notices`. See `callout_orders.tables` for the manner."""
 
-from piccolo.columns import JSONB, UUID, Array, BigInt, Boolean, Integer, Text, Timestamptz
+from piccolo.columns import JSONB, UUID, Array, BigInt, Boolean, Date, Integer, Text, Timestamptz
 from piccolo.table import Table
 
 
@@ -13,7 +13,16 @@ class NoticeSetting(Table, tablename="notice_setting"):
     acknowledge_seconds = Integer(default=None)
     mail_pixel = Boolean(default=False)
     order_url = Text(null=True, default=None)
+    keep_days = Integer(default=None)
     changed_at = Timestamptz(default=None)
+
+
+class NoticeCount(Table, tablename="notice_count"):
+    org_id = UUID(default=None)
+    day = Date(primary_key=True, default=None)
+    medium = Text(default=None)
+    state = Text(default=None)
+    notices = Integer(default=None)
 
 
 class NoticePreference(Table, tablename="notice_preference"):
@@ -149,6 +158,7 @@ class NoticeTemplateChoice(Table, tablename="notice_template_choice"):
 
 TABLES: tuple[type[Table], ...] = (
     NoticeSetting,
+    NoticeCount,
     NoticePreference,
     NoticeAddress,
     NoticeChannel,

@@ -110,6 +110,8 @@ TOLD: Final[Mapping[str, Told]] = {
     ),
     "work_order.held": Told(kind="held", roles=_BOTH),
     "work_order.resumed": Told(kind="resumed", roles=_BOTH),
+    "work_order.responded": Told(kind="answered", roles=frozenset({Role.CUSTOMER})),
+    "work_order.answered": Told(kind="answered", roles=frozenset({Role.CUSTOMER})),
     "work_order.handler_set": Told(kind="handler_set", of_p0=True, wants_ack=True),
     "work_order.turned_over": Told(kind="turned_over", urgent=True, wants_ack=True),
     "work_order.taken_over": Told(kind="taken_over"),
@@ -130,6 +132,9 @@ TOLD: Final[Mapping[str, Told]] = {
     "flow.approved": Told(kind="approved"),
     "flow.rejected": Told(kind="rejected"),
     "flow.blocked": Told(kind="blocked"),
+    "work_order.visit_offered": Told(
+        kind="visit_offered", roles=frozenset({Role.HANDLER, Role.NEXT, Role.SUPERVISOR})
+    ),
     "parts.requested": Told(kind="parts_requested"),
     "parts.ordered": Told(kind="parts_ordered"),
     "parts.ready": Told(kind="parts_ready", roles=_BOTH),
@@ -174,7 +179,10 @@ KINDS: Final = frozenset({one.kind for one in TOLD.values()} - {"visit_state"}) 
 def told(kind: str, data: Mapping[str, Any]) -> Told | None:
     """What is told of a line of this kind with this data; None where nothing is."""
     found = TOLD.get(kind)
-    if found is None:
+    if found is None or (kind == "work_order.created" and data.get("doneAt")):
+        return None
+    if found.kind == "answered" and (not data.get("text") or data.get("carried")):
+        # Nothing was said, or it was said in the conversation that the order came out of.
         return None
     to = data.get("to")
     if kind == "visit.state_changed":

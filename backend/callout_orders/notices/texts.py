@@ -19,6 +19,7 @@ HEADLINES: Final[Mapping[str, tuple[str, str]]] = {
     "priority_changed": ("Priority is now {priority}", "优先级变更为 {priority}"),
     "held": ("On hold", "工单已挂起"),
     "resumed": ("Goes on", "工单已恢复"),
+    "answered": ("The service desk answers", "客服已回复"),
     "handler_set": ("Handler set", "已指定处理人"),
     "turned_over": ("Turned over to the fallback", "已转交兜底负责人"),
     "taken_over": ("Taken over", "已被强制接管"),
@@ -34,13 +35,14 @@ HEADLINES: Final[Mapping[str, tuple[str, str]]] = {
     "survey_answered": ("The customer has answered the survey", "客户已完成评价"),
     "step_entered": ("Next step", "进入下一步骤"),
     "step_late": ("A step is late", "步骤已超时"),
-    "approval_asked": ("Your approval is needed", "等待您审批"),
+    "approval_asked": ("An approval is needed", "等待审批"),
     "approved": ("Approved", "审批通过"),
     "rejected": ("Not approved", "审批未通过"),
     "blocked": ("The flow is blocked", "流程受阻"),
     "parts_requested": ("Parts requested", "已申请备件"),
     "parts_ordered": ("Parts ordered", "备件已采购"),
     "parts_ready": ("Parts are ready", "备件已到货"),
+    "visit_offered": ("A further visit can be planned", "可安排再次上门"),
     "sla_warned": ("The deadline is near", "即将超时"),
     "sla_missed": ("The deadline has passed", "已超时"),
     "todo": ("Something for you to do", "您有新的待办"),
@@ -70,6 +72,7 @@ NEXT_OF: Final[Mapping[str, tuple[str, str]]] = {
     "approval_asked": ("Approve or reject", "请审批"),
     "answers_offered": ("Say whether it helped", "请反馈是否解决"),
     "survey_asked": ("Answer the survey", "请填写评价"),
+    "visit_offered": ("Accept the proposed visit or plan it otherwise", "请确认建议的上门安排或另行安排"),
     "done": ("Sign it off", "请签收"),
     "offered": ("Accept or decline", "请接单或拒绝"),
     "exhausted": ("Assign somebody by hand", "请人工指派"),
@@ -88,31 +91,36 @@ ROLES: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 _MARKDOWN: Final = (
-    "**{{ headline }}** [{{ order.number }}]({{ link }})\n"
-    "> State: {{ order.state }} · {{ order.priority }}\n"
-    "> Next: {{ next }}{% if deadline %}\n\n> Due: {{ deadline }} ({{ remaining }}){% endif %}"
+    "**{{ headline }}** [{% if order.number %}{{ order.number }}{% else %}Open{% endif %}]({{ link }})"
+    "{% if order.number %}\n\n> State: {{ order.state }} · {{ order.priority }}\n> Next: {{ next }}{% endif %}"
+    "{% if deadline %}\n\n> Due: {{ deadline }} ({{ remaining }}){% endif %}"
     "{% if note %}\n\n> {{ note }}{% endif %}",
-    "**{{ headline }}** [{{ order.number }}]({{ link }})\n"
-    "> 状态:{{ order.state }} · {{ order.priority }}\n"
-    "> 下一步:{{ next }}{% if deadline %}\n\n> 截止:{{ deadline }}({{ remaining }}){% endif %}"
+    "**{{ headline }}** [{% if order.number %}{{ order.number }}{% else %}查看{% endif %}]({{ link }})"
+    "{% if order.number %}\n\n> 状态:{{ order.state }} · {{ order.priority }}\n> 下一步:{{ next }}{% endif %}"
+    "{% if deadline %}\n\n> 截止:{{ deadline }}({{ remaining }}){% endif %}"
     "{% if note %}\n\n> {{ note }}{% endif %}",
 )
 _HTML: Final = (
-    "<p>{{ person }},</p><h2>{{ headline }}</h2><p><b>{{ order.number }}</b> · {{ order.state }} · "
-    "{{ order.priority }}</p><p>Next: {{ next }}</p>{% if deadline %}<p>Due: {{ deadline }} ({{ remaining }})</p>{% endif %}"
+    "<p>{{ person }},</p><h2>{{ headline }}</h2>"
+    "{% if order.number %}<p><b>{{ order.number }}</b> · {{ order.state }} · {{ order.priority }}</p>"
+    "<p>Next: {{ next }}</p>{% endif %}"
+    "{% if deadline %}<p>Due: {{ deadline }} ({{ remaining }})</p>{% endif %}"
     "{% if visit.engineer %}<p>Engineer: {{ visit.engineer }}{% if visit.eta %}, expected {{ visit.eta }}{% endif %}</p>"
     '{% endif %}{% if note %}<p>{{ note }}</p>{% endif %}<p><a href="{{ link }}">Open {{ order.number }}</a></p>'
     "<p>{{ organisation }}</p>",
-    "<p>{{ person }},您好:</p><h2>{{ headline }}</h2><p><b>{{ order.number }}</b> · {{ order.state }} · "
-    "{{ order.priority }}</p><p>下一步:{{ next }}</p>{% if deadline %}<p>截止:{{ deadline }}({{ remaining }})</p>{% endif %}"
+    "<p>{{ person }},您好:</p><h2>{{ headline }}</h2>"
+    "{% if order.number %}<p><b>{{ order.number }}</b> · {{ order.state }} · {{ order.priority }}</p>"
+    "<p>下一步:{{ next }}</p>{% endif %}"
+    "{% if deadline %}<p>截止:{{ deadline }}({{ remaining }})</p>{% endif %}"
     "{% if visit.engineer %}<p>工程师:{{ visit.engineer }}{% if visit.eta %},预计 {{ visit.eta }} 到达{% endif %}</p>"
     '{% endif %}{% if note %}<p>{{ note }}</p>{% endif %}<p><a href="{{ link }}">查看 {{ order.number }}</a></p>'
     "<p>{{ organisation }}</p>",
 )
 _PLAIN: Final = (
-    "{{ headline }}: {{ order.number }}, {{ order.state }}. Next: {{ next }}."
+    "{{ headline }}{% if order.number %}: {{ order.number }}, {{ order.state }}. Next: {{ next }}{% endif %}."
     "{% if deadline %} Due {{ deadline }}.{% endif %}{% if visit.eta %} Expected {{ visit.eta }}.{% endif %} {{ link }}",
-    "【{{ organisation }}】{{ headline }}:{{ order.number }},{{ order.state }}。下一步:{{ next }}。"
+    "【{{ organisation }}】{{ headline }}"
+    "{% if order.number %}:{{ order.number }},{{ order.state }}。下一步:{{ next }}{% endif %}。"
     "{% if deadline %}截止 {{ deadline }}。{% endif %}{% if visit.eta %}预计 {{ visit.eta }} 到达。{% endif %}{{ link }}",
 )
 _VOICE: Final = (
@@ -139,7 +147,10 @@ _DIGEST: Final[Mapping[str, tuple[str, str]]] = {
         "{{ count }} 条通知:{% for item in items %}{{ item.title }};{% endfor %}{{ link }}",
     ),
 }
-_TITLE: Final = ("{{ order.number }}: {{ headline }}", "{{ order.number }}:{{ headline }}")
+_TITLE: Final = (
+    "{% if order.number %}{{ order.number }}: {% endif %}{{ headline }}",
+    "{% if order.number %}{{ order.number }}:{% endif %}{{ headline }}",
+)
 
 
 def built_in(medium: str, kind: str, locale: str) -> Text:

@@ -7,8 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from callout_orders.precheck.finds import Find
+from rapidfuzz import fuzz
 
+from callout_orders.precheck.finds import Find
+from callout_orders.precheck.words import fold
+
+ALIKE: Final = 92.0
+"""From which likeness (0..100) two ways of writing an address are one."""
 _PROVINCES: Final = (
     "北京|上海|天津|重庆|河北|山西|辽宁|吉林|黑龙江|江苏|浙江|安徽|福建|江西|山东|河南|湖北|湖南|广东|海南|四川|贵州|云南|陕西|"
     "甘肃|青海|台湾|内蒙古|广西|西藏|宁夏|新疆|香港|澳门"
@@ -133,3 +138,18 @@ def _sure(found: re.Match[str], before: str) -> float | None:
     if cued and (street or (tail and numbered)):
         return 0.75
     return None
+
+
+def alike(one: str, other: str) -> float:
+    """How alike two ways of writing an address are, 0..100."""
+    first, second = (" ".join(fold(text).replace(",", " ").split()) for text in (one, other))
+    if not first or not second:
+        return 0.0
+    # A house number decides: 12 Main St is not 21 Main St, however near the letters are.
+    if _digits(first) != _digits(second):
+        return 0.0
+    return float(fuzz.ratio(first, second))
+
+
+def _digits(text: str) -> list[str]:
+    return "".join(char if char.isdigit() else " " for char in text).split()

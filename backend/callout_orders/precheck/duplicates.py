@@ -60,7 +60,7 @@ class Traits(msgspec.Struct, frozen=True, kw_only=True):
 
 class Likeness(msgspec.Struct, frozen=True, kw_only=True):
     """`score` 0..1, the sum of the reasons' points. `text` 0..1 is the nearness of the descriptions. `anchored`: both name
-    the same machine, telephone, contact or customer, and there is text enough to compare."""
+    the same machine, telephone, contact or customer, not two of its sites, and there is text enough to compare."""
 
     score: float
     text: float
@@ -100,7 +100,7 @@ def likeness(one: Traits, other: Traits, *, hours_max: float, metres_max: float)
                 code="other_error",
                 points=-_points(so_far * (1 - OTHER_ERROR_FACTOR)),
                 en="another error code",
-                zh="错误代码不同",
+                zh="故障代码不同",
             )
         )
     short = min(_weight(one.description), _weight(other.description)) < SHORT_CHARS
@@ -110,7 +110,9 @@ def likeness(one: Traits, other: Traits, *, hours_max: float, metres_max: float)
         anchored=who is not None
         and who != "site"
         and (not short or who == "serial")
-        and machines is not False,
+        and machines is not False
+        # One customer reports the same fault at two of their sites: two orders, unless it is one machine.
+        and (who == "serial" or _both(one.site_id, other.site_id) is not False),
         reasons=tuple(reason for reason in reasons if reason.points),
     )
 

@@ -109,6 +109,24 @@ def extract(
     return settled(finds)
 
 
+def misread_phone(text: str, regions: Sequence[str]) -> str | None:
+    """The first number that the text calls a telephone number and that nobody can dial, for want of digits or with too many:
+    who wrote it has to be told that, and not that they wrote none."""
+    text = text[:TEXT_CHARS_MAX]
+    small = fold(text)
+    taken = [(m.start(), m.end()) for m in _NOTHING.finditer(small)]
+    for found in _PHONE.finditer(small):
+        before = small[max(0, found.start() - 40) : found.start()]
+        if not _PHONE_CUE.search(before) or _FAX.search(before) or not _clear(*found.span(), taken):
+            continue
+        try:
+            phones.read(found[0], regions)
+        except phones.BadPhone as fault:
+            if fault.reason == "phone_digits":
+                return found[0].strip()
+    return None
+
+
 def _clear(start: int, end: int, taken: Sequence[tuple[int, int]]) -> bool:
     return not any(start < stop and begin < end for begin, stop in taken)
 
@@ -169,8 +187,10 @@ def _serials(small: str, products: Sequence[Product], taken: Sequence[tuple[int,
         if best is not None:
             yield best
             continue
-        # Without a pattern the serial ends at the first blank.
+        # Without a pattern the serial ends at the first blank, and an SN that hangs on it by a hyphen is its beginning.
         end = start + len(small[start:end].split(" ", 1)[0])
+        if small[found.start() : start] == "sn-":
+            start = found.start()
         given = small[start:end]
         if len(serials.key(given)) >= 4 and any(char.isdigit() for char in given):
             yield Find(field="serial", value=given.upper(), start=start, end=end, confidence=0.85)

@@ -10,7 +10,7 @@ import msgspec
 from callout_orders.checks import FieldRefused
 from callout_orders.kinds.terms import Kind
 from callout_orders.precheck import phones, rules
-from callout_orders.precheck.extract import extract
+from callout_orders.precheck.extract import extract, misread_phone
 from callout_orders.precheck.product_terms import named
 from callout_orders.precheck.terms import Fault, Found, Known, Proposal, Request, TagHit
 from callout_orders.precheck.texts import NOUNS
@@ -95,6 +95,11 @@ def facts(
             "tags": list(dict.fromkeys((*request.tags, *(hit.tag for hit in hits)))),
         },
         regions=regions_of(request, words),
+        misread_phone=(
+            misread_phone(request.description, regions_of(request, words))
+            if request.read_text and not request.contact_phone
+            else None
+        ),
     )
 
 

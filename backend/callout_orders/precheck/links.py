@@ -74,18 +74,27 @@ async def reporters_by_order_ids(work: Work, order_ids: Sequence[UUID]) -> list[
     return [found.get(id_, []) for id_ in order_ids]
 
 
-async def linked(work: Work, order_id: UUID, to: Candidate, *, automatic: bool) -> None:
-    """A new order was taken in as a duplicate: say so on both, and let its reporter be told by the first one."""
-    await _add_reporters(work, to.order_id, [order_id])
-    data = {
-        "of": to.order_id,
-        "ofNumber": to.number,
-        "score": to.score,
-        "automatic": automatic,
-        "reasons": [{"code": one.code, "points": one.points} for one in to.reasons],
-    }
-    await write_many(work, [_entry("work_order.duplicate_linked", order_id, data)])
-    work.touch("work_order", order_id, to.order_id)
+async def linked(work: Work, pairs: Sequence[tuple[UUID, Candidate]], *, automatic: bool) -> None:
+    """New orders were taken in as duplicates: say so on both, and let their reporters be told by the first ones."""
+    await _add_reporters(work, [(to.order_id, order_id) for order_id, to in pairs])
+    await write_many(
+        work,
+        [
+            _entry(
+                "work_order.duplicate_linked",
+                order_id,
+                {
+                    "of": to.order_id,
+                    "ofNumber": to.number,
+                    "score": to.score,
+                    "automatic": automatic,
+                    "reasons": [{"code": one.code, "points": one.points} for one in to.reasons],
+                },
+            )
+            for order_id, to in pairs
+        ],
+    )
+    work.touch("work_order", *(id_ for order_id, to in pairs for id_ in (order_id, to.order_id)))
 
 
 async def unlink(work: Work, order_id: UUID, reason: str = "", revision: int | None = None) -> int:
@@ -139,7 +148,7 @@ async def merge(
         into_id,
         from_id,
     )
-    await _add_reporters(work, into_id, [from_id])
+    await _add_reporters(work, [(into_id, from_id)])
     moved_files = await files.move(work, from_id, into_id)
     followers = await work.fetch(
         """
@@ -277,6 +286,8 @@ async def _set_free(work: Work, ids: Sequence[UUID], of: dict[UUID, UUID], why: 
         ],
     )
     await flow.start(work, [(row["id"], row["kind"], row["kind_version"]) for row in rows])
+    # What was done while it hung on the other order, such as its first answer, counts.
+    await flow.advance(work, ids)
     work.touch("work_order", *ids, *of.values())
 
 
@@ -305,22 +316,22 @@ async def _reset_clocks(work: Work, ids: Sequence[UUID]) -> None:
     await clocks.set_timers(work, list(held.values()))
 
 
-async def _add_reporters(work: Work, order_id: UUID, from_ids: Sequence[UUID]) -> None:
-    """Those who reported `from_ids` are told of `order_id`, unless its own reporter is the same person."""
+async def _add_reporters(work: Work, pairs: Sequence[tuple[UUID, UUID]]) -> None:
+    """Who reported the second order of each pair is told of the first, unless its own reporter is the same person."""
     await work.execute(
         """
         insert into order_reporter (id, order_id, from_order_id, contact_id, name, phone, email, locale, added_at)
-        select t.new_id, $1, f.id, f.contact_id, f.reporter_name, f.reporter_phone, f.reporter_email, f.locale, $4
-        from unnest($2::uuid[], $3::uuid[]) as t(new_id, id)
-        join work_order f on f.org_id = callout_org() and f.id = t.id
-        join work_order o on o.org_id = callout_org() and o.id = $1
+        select t.new_id, o.id, f.id, f.contact_id, f.reporter_name, f.reporter_phone, f.reporter_email, f.locale, $4
+        from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as t(new_id, id, from_id)
+        join work_order f on f.org_id = callout_org() and f.id = t.from_id
+        join work_order o on o.org_id = callout_org() and o.id = t.id
         where coalesce(f.contact_id::text, f.reporter_phone, f.reporter_email) is not null
           and f.contact_id is distinct from o.contact_id
         on conflict (org_id, order_id, from_order_id) do nothing
         """,
-        order_id,
-        [new_id() for _ in from_ids],
-        list(from_ids),
+        [new_id() for _ in pairs],
+        [order_id for order_id, _ in pairs],
+        [from_id for _, from_id in pairs],
         work.now,
     )
 

@@ -11,10 +11,10 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from rapidfuzz import fuzz
 
 from callout_orders.checks import FieldRefused, Gather
 from callout_orders.precheck import serials
+from callout_orders.precheck.addresses import ALIKE, alike
 from callout_orders.precheck.terms import Known, Request
 from callout_orders.precheck.texts import NOUNS
 from callout_orders.precheck.words import fold
@@ -24,8 +24,6 @@ from callout_store.work import Work
 SITES_MAX: Final = 500
 SHARED: Final = "shared"
 """How a customer was recognised whose telephone or e-mail others have, too: good enough for a person, not for a system."""
-ADDRESS_ALIKE: Final = 92.0
-"""From which likeness (0..100) two ways of writing an address are one."""
 
 _LOOK: Final = """
 select
@@ -52,7 +50,8 @@ _SITES: Final = """
 select c.name as customer_name, c.tier,
     (select coalesce(json_agg(s), '[]') from (
         select id, name, address, lat, lng from site
-        where org_id = callout_org() and customer_id = c.id order by id limit $3) s)::text as sites,
+        where org_id = callout_org() and customer_id = c.id
+        order by id = any($6::uuid[]) desc, id limit $3) s)::text as sites,
     (select coalesce(json_agg(k), '[]') from (
         select id, customer_id, name, phone, email from contact
         where org_id = callout_org() and customer_id = c.id and (phone = $4 or email = $5) order by id limit 20) k
@@ -63,13 +62,17 @@ from customer c where c.org_id = callout_org() and c.id = $1
 """
 
 
-class _Customer(msgspec.Struct):
+class Customer(msgspec.Struct, frozen=True):
+    """A row of `customer`, as far as it is looked at."""
+
     id: UUID
     name: str
     tier: str
 
 
-class _Contact(msgspec.Struct):
+class Contact(msgspec.Struct, frozen=True):
+    """A row of `contact`."""
+
     id: UUID
     customer_id: UUID
     name: str
@@ -77,7 +80,9 @@ class _Contact(msgspec.Struct):
     email: str | None
 
 
-class _Asset(msgspec.Struct):
+class Asset(msgspec.Struct, frozen=True):
+    """A row of `asset`, with its customer."""
+
     id: UUID
     site_id: UUID
     serial: str
@@ -85,7 +90,9 @@ class _Asset(msgspec.Struct):
     customer_id: UUID
 
 
-class _Site(msgspec.Struct):
+class Site(msgspec.Struct, frozen=True):
+    """A row of `site`."""
+
     id: UUID
     name: str
     address: str
@@ -116,49 +123,88 @@ async def match(work: Work, request: Request) -> Matched:
         request.site_id,
     )
     assert row is not None
-    own = request.own_customer_ids
-    customers = msgspec.json.decode(row["customers"], type=list[_Customer])
-    contacts = [
-        one
-        for one in msgspec.json.decode(row["contacts"], type=list[_Contact])
-        if own is None or one.customer_id in own
-    ]
-    assets = [
-        one
-        for one in msgspec.json.decode(row["assets"], type=list[_Asset])
-        if own is None or one.customer_id in own
-    ]
-    sites = [
-        one
-        for one in msgspec.json.decode(row["sites"], type=list[_Site])
-        if own is None or one.customer_id in own
-    ]
-    by: dict[str, str] = {}
-    customer_id = _customer(request, customers, contacts, assets, sites, by)
-    _refuse_strangers(request, customer_id, contacts, assets, sites)
-    if customer_id is None:
-        return Matched(known=Known(by=by))
-    contact = _contact(request, customer_id, contacts, by)
+    rows = Rows(
+        customers=msgspec.json.decode(row["customers"], type=list[Customer]),
+        contacts=msgspec.json.decode(row["contacts"], type=list[Contact]),
+        assets=msgspec.json.decode(row["assets"], type=list[Asset]),
+        sites=msgspec.json.decode(row["sites"], type=list[Site]),
+    )
+    half = whose(request, rows)
+    if half.customer_id is None:
+        return Matched(known=Known(by=half.by))
     more = await work.fetchrow(
         _SITES,
-        customer_id,
-        contact.id if contact else None,
+        half.customer_id,
+        half.contact.id if half.contact else None,
         SITES_MAX,
         request.contact_phone,
         request.contact_email,
+        # Of a customer with thousands of sites, those that the request names are among the ones looked at.
+        [id_ for id_ in (request.site_id, *(one.site_id for one in half.assets)) if id_ is not None],
     )
     assert more is not None
-    if contact is None:
-        contact = _contact(
-            request, customer_id, msgspec.json.decode(more["contacts"], type=list[_Contact]), by
-        )
-    asset = _asset(request, customer_id, assets, by)
-    theirs = msgspec.json.decode(more["sites"], type=list[_Site])
-    site = _site(request, asset, theirs, more["recent_site_id"], by)
+    theirs = Theirs(
+        name=more["customer_name"],
+        tier=more["tier"],
+        sites=msgspec.json.decode(more["sites"], type=list[Site]),
+        contacts=msgspec.json.decode(more["contacts"], type=list[Contact]),
+        recent_site_id=more["recent_site_id"],
+    )
+    return whole(request, half, theirs)
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """What is there of what a request names: in the order of their ids, contacts by id, then by telephone, then by e-mail."""
+
+    customers: Sequence[Customer] = ()
+    contacts: Sequence[Contact] = ()
+    assets: Sequence[Asset] = ()
+    sites: Sequence[Site] = ()
+
+
+class Half(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose request it is, as far as that follows from what it names."""
+
+    customer_id: UUID | None
+    contact: Contact | None
+    assets: Sequence[Asset]
+    by: dict[str, str]
+
+
+class Theirs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a customer has: sites, contacts with the request's telephone or e-mail, where the contact's last order was."""
+
+    name: str
+    tier: str
+    sites: Sequence[Site]
+    contacts: Sequence[Contact] = ()
+    recent_site_id: UUID | None = None
+
+
+def whose(request: Request, rows: Rows) -> Half:
+    """The customer, and the contact as far as its telephone or e-mail is no other customer's. Raises NotFound."""
+    own = request.own_customer_ids
+    contacts = [one for one in rows.contacts if own is None or one.customer_id in own]
+    assets = [one for one in rows.assets if own is None or one.customer_id in own]
+    sites = [one for one in rows.sites if own is None or one.customer_id in own]
+    by: dict[str, str] = {}
+    customer_id = _customer(request, rows.customers, contacts, assets, sites, by)
+    _refuse_strangers(request, customer_id, contacts, assets, sites)
+    contact = _contact(request, customer_id, contacts, by) if customer_id is not None else None
+    return Half(customer_id=customer_id, contact=contact, assets=assets, by=by)
+
+
+def whole(request: Request, half: Half, theirs: Theirs) -> Matched:
+    """All that is known of a request whose customer is known."""
+    by, customer_id = half.by, half.customer_id
+    assert customer_id is not None
+    contact = half.contact or _contact(request, customer_id, theirs.contacts, by)
+    asset = _asset(request, customer_id, half.assets, by)
+    site = _site(request, asset, theirs.sites, theirs.recent_site_id, by)
     known = Known(
         customer_id=customer_id,
-        customer_name=more["customer_name"],
-        customer_tier=more["tier"],
+        customer_name=theirs.name,
+        customer_tier=theirs.tier,
         contact_id=contact.id if contact else None,
         contact_name=contact.name if contact else None,
         contact_phone=contact.phone if contact else None,
@@ -172,15 +218,15 @@ async def match(work: Work, request: Request) -> Matched:
         by=by,
     )
     point = (site.lat, site.lng) if site and site.lat is not None and site.lng is not None else None
-    return Matched(known=known, sites=len(theirs), point=point)
+    return Matched(known=known, sites=len(theirs.sites), point=point)
 
 
 def _customer(
     request: Request,
-    customers: Sequence[_Customer],
-    contacts: Sequence[_Contact],
-    assets: Sequence[_Asset],
-    sites: Sequence[_Site],
+    customers: Sequence[Customer],
+    contacts: Sequence[Contact],
+    assets: Sequence[Asset],
+    sites: Sequence[Site],
     by: dict[str, str],
 ) -> UUID | None:
     """The customer: as named; else whose site, machine or contact it is."""
@@ -225,9 +271,9 @@ def _customer(
 def _refuse_strangers(
     request: Request,
     customer_id: UUID | None,
-    contacts: Sequence[_Contact],
-    assets: Sequence[_Asset],
-    sites: Sequence[_Site],
+    contacts: Sequence[Contact],
+    assets: Sequence[Asset],
+    sites: Sequence[Site],
 ) -> None:
     """Ids that were given lead to rows of this customer, or to nothing that this caller may know of."""
     if request.site_id is not None and not any(
@@ -248,8 +294,8 @@ def _refuse_strangers(
 
 
 def _contact(
-    request: Request, customer_id: UUID, contacts: Sequence[_Contact], by: dict[str, str]
-) -> _Contact | None:
+    request: Request, customer_id: UUID, contacts: Sequence[Contact], by: dict[str, str]
+) -> Contact | None:
     theirs = [one for one in contacts if one.customer_id == customer_id]
     for how, fits in (
         ("id", [one for one in theirs if one.id == request.contact_id]),
@@ -264,9 +310,7 @@ def _contact(
     return None
 
 
-def _asset(
-    request: Request, customer_id: UUID, assets: Sequence[_Asset], by: dict[str, str]
-) -> _Asset | None:
+def _asset(request: Request, customer_id: UUID, assets: Sequence[Asset], by: dict[str, str]) -> Asset | None:
     theirs = [
         one for one in assets if one.customer_id == customer_id and request.site_id in (None, one.site_id)
     ]
@@ -279,11 +323,11 @@ def _asset(
 
 def _site(
     request: Request,
-    asset: _Asset | None,
-    theirs: Sequence[_Site],
+    asset: Asset | None,
+    theirs: Sequence[Site],
     recent: UUID | None,
     by: dict[str, str],
-) -> _Site | None:
+) -> Site | None:
     """The site: as named, the machine's, the one with this address, the customer's only one, or where the contact's last
     order was. With an address that is none of these it is a new place."""
     wanted = request.site_id or (asset.site_id if asset else None)
@@ -291,8 +335,8 @@ def _site(
         by["site"] = "id" if request.site_id else "asset"
         return next((one for one in theirs if one.id == wanted), None)
     if request.address:
-        best = max(theirs, key=lambda one: _alike(request.address or "", one.address), default=None)
-        if best is not None and _alike(request.address, best.address) >= ADDRESS_ALIKE:
+        best = max(theirs, key=lambda one: alike(request.address or "", one.address), default=None)
+        if best is not None and alike(request.address, best.address) >= ALIKE:
             by["site"] = "address"
             return best
         return None
@@ -305,20 +349,6 @@ def _site(
     if found is not None:
         by["site"] = "recent"
     return found
-
-
-def _alike(one: str, other: str) -> float:
-    first, second = (" ".join(fold(text).replace(",", " ").split()) for text in (one, other))
-    if not first or not second:
-        return 0.0
-    # A house number decides: 12 Main St is not 21 Main St, however near the letters are.
-    if _digits(first) != _digits(second):
-        return 0.0
-    return float(fuzz.ratio(first, second))
-
-
-def _digits(text: str) -> list[str]:
-    return "".join(char if char.isdigit() else " " for char in text).split()
 
 
 def need_customer(request: Request, matched: Matched, *, may_create: bool, gather: Gather) -> tuple[str, ...]:
@@ -345,7 +375,9 @@ def need_customer(request: Request, matched: Matched, *, may_create: bool, gathe
         with gather:
             raise FieldRefused("customerId", "unknown_customer")
     elif known.site_id is None:
-        if may_create and (request.address or request.lat is not None or not matched.sites):
+        placed = bool(request.address) or request.lat is not None
+        # Who is nobody yet is not told that the telephone is known here, or how many places its owner has.
+        if may_create and (placed or not matched.sites or request.stranger):
             makes.append("site")
         else:
             with gather:

@@ -28,6 +28,11 @@ _SERVICE: Final = frozenset(
     }
 )
 _EXTENSION: Final = re.compile(r"(?:转|分机|ext\.?|x|#)\s*(\d{1,6})\s*$", re.IGNORECASE)
+_LABEL: Final = re.compile(
+    r"(?:我的|联系)?(?:电话|手机|座机|固话|tel(?:ephone)?|phone|mobile|cell)(?:号码?|\s*(?:no\.?|number))?\s*(?:是|为|is)?\s*[:.]?\s*",
+    re.IGNORECASE,
+)
+"""What people write before a number that they were asked for."""
 _CN_SERVICE: Final = re.compile(r"[48]00\d{7}")
 
 
@@ -51,6 +56,8 @@ class BadPhone(ValueError):
 def read(given: str, regions: Sequence[str]) -> Phone:
     """The number; `regions` (ISO 3166) are tried in their order where it names no country. Raises BadPhone."""
     text = narrow(given).strip()
+    label = _LABEL.match(text)
+    text = text[label.end() :] if label else text
     found = _EXTENSION.search(text)
     extension = found[1] if found else None
     body = text[: found.start()].rstrip(" ,-(") if found else text

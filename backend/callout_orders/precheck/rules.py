@@ -45,6 +45,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     files: Sequence[RequestFile] = ()
     order: Mapping[str, Any] = {}
     regions: Sequence[str] = ("CN",)
+    misread_phone: str | None = None
+    """What the text calls a telephone number and cannot be dialled."""
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +126,8 @@ def _required(
                     raise FieldRefused(path, "needed_field", noun=field.label.en, noun_zh=field.label.zh)
             elif not (values.get(name) or facts.known.get(name)):
                 named_already.add(path)
+                if name == "contact_phone":
+                    _phone(facts.misread_phone, None, facts.regions)
                 noun, noun_zh = NOUNS.get(name, (name, name))
                 raise FieldRefused(path, "needed", noun=noun, noun_zh=noun_zh)
 

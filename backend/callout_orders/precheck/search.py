@@ -121,26 +121,35 @@ async def candidates(
         CANDIDATES,
         *arguments(traits, settings, now=work.now, not_id=not_id, customer_ids=customer_ids),
     )
+    return scored(traits, rows, settings)
+
+
+def scored(traits: Traits, rows: Sequence[Any], settings: Duplicates) -> tuple[Candidate, ...]:
+    """The rows of `CANDIDATES` that score `possible` or more, the likeliest first."""
     found: list[Candidate] = []
     for row in rows:
-        other = Traits(
-            description=row["description"],
-            created_at=row["created_at"],
-            customer_id=row["customer_id"],
-            site_id=row["site_id"],
-            contact_id=row["contact_id"],
-            asset_id=row["asset_id"],
-            serial=row["serial"],
-            phone=row["phone"],
-            error_code=row["error_code"],
-            lat=row["lat"],
-            lng=row["lng"],
-        )
-        like = likeness(traits, other, hours_max=settings.hours, metres_max=settings.metres)
+        like = likeness(traits, of_row(row), hours_max=settings.hours, metres_max=settings.metres)
         if like.score >= settings.possible:
             found.append(_candidate(row, like, settings))
     found.sort(key=lambda one: (not one.sure, -one.score, one.created_at, one.number))
     return tuple(found[:SHOWN_MAX])
+
+
+def of_row(row: Any) -> Traits:
+    """The traits of a row of `CANDIDATES`."""
+    return Traits(
+        description=row["description"],
+        created_at=row["created_at"],
+        customer_id=row["customer_id"],
+        site_id=row["site_id"],
+        contact_id=row["contact_id"],
+        asset_id=row["asset_id"],
+        serial=row["serial"],
+        phone=row["phone"],
+        error_code=row["error_code"],
+        lat=row["lat"],
+        lng=row["lng"],
+    )
 
 
 def _candidate(row: Any, like: Likeness, settings: Duplicates) -> Candidate:

@@ -28,7 +28,7 @@ class Duplicates(msgspec.Struct, frozen=True, kw_only=True):
     `closed_hours`: how long a closed order is still shown. `metres`: how near counts as the same place."""
 
     link: bool = True
-    sure: float = 0.88
+    sure: float = 0.80
     possible: float = 0.65
     hours: int = 72
     open_days: int = 30

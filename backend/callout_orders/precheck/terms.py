@@ -35,6 +35,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     for these customers and sees no others (a signed-in contact); None: for every one. `may_create`: whether an unknown
     customer, site or contact may be made; None: as is configured for the channel. `read_text`: whether what is missing is
     looked for in the description. `link_duplicates`: whether a sure duplicate is linked; None: as is configured.
+    `stranger`: the requester has shown by nothing who they are, and is told nothing of those whom their words lead to.
     """
 
     channel: str
@@ -76,6 +77,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     may_create: bool | None = None
     read_text: bool = True
     link_duplicates: bool | None = None
+    stranger: bool = False
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +198,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
     `duplicate_of_id`: it was linked to that order, and has no clock of its own. `possible`: orders that it may be a
     duplicate of. `customer_id`, `site_id` and `contact_id` are its own, found or made (`makes`).
+    `place_said`: where it is was said with the request, and is not known by a telephone, a mail's address or a serial alone.
     """
 
     id: UUID
@@ -214,3 +217,4 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     makes: tuple[str, ...] = ()
+    place_said: bool = False

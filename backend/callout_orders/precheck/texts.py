@@ -12,7 +12,7 @@ NOUNS: Final[dict[str, tuple[str, str]]] = {
     "contact_email": ("an e-mail address", "电子邮箱"),
     "serial": ("the machine's serial number", "设备序列号"),
     "product": ("the product or model", "产品或型号"),
-    "error_code": ("the error code", "错误代码"),
+    "error_code": ("the error code", "故障代码"),
     "address": ("the address", "地址"),
     "description": ("a description of the fault", "故障描述"),
 }

@@ -57,13 +57,14 @@ class StartClock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dues(msgspec.Struct, frozen=True, kw_only=True):
-    """What an order was promised; `stamp` belongs into its `sla_policy`."""
+    """What an order was promised; `stamp` belongs into its `sla_policy`, `response` is the promise of its first response."""
 
     order_id: UUID
     stamp: str
     first_response: datetime
     arrival: datetime
     resolution: datetime
+    response: clock.Promise
 
 
 async def start(work: Work, orders: Sequence[StartClock]) -> list[Dues]:
@@ -74,23 +75,42 @@ async def start(work: Work, orders: Sequence[StartClock]) -> list[Dues]:
     of = await policies.active(work)
     found: list[Dues] = []
     wakes: list[tuple[str, datetime, str, Mapping[str, Any]]] = []
+    # Orders of a batch are much alike: each promise is reckoned once.
+    promised: dict[
+        tuple[str, str, str, datetime],
+        tuple[str, dict[MilestoneName, tuple[datetime, datetime]], clock.Promise],
+    ] = {}
     for order in orders:
-        rule = policy.match(of, tier=order.tier, kind=order.kind, priority=order.priority).rule
-        dues: dict[str, datetime] = {}
-        for name in MilestoneName:
-            promise = policy.promise(of, rule, name, order.created_at)
-            dues[name.value] = clock.first_due(promise.calendar, order.created_at, promise.minutes)
-            if order.running:
-                marks = policy.marks(of, rule, name)
-                wake = (
-                    clock.first_due(promise.calendar, order.created_at, promise.minutes - marks[0])
-                    if marks
-                    else dues[name.value]
-                )
-                wakes.append((key_of(order.order_id, name), wake, CHANNEL, payload_of(order.order_id, name)))
-        found.append(Dues(order_id=order.order_id, stamp=policy.stamp(of.version, rule.code), **dues))
+        alike = order.tier, order.kind, order.priority, order.created_at
+        if alike not in promised:
+            promised[alike] = _promised(of, order)
+        stamp, moments, response = promised[alike]
+        if order.running:
+            wakes += [
+                (key_of(order.order_id, name), wake, CHANNEL, payload_of(order.order_id, name))
+                for name, (_, wake) in moments.items()
+            ]
+        dues = {name.value: due for name, (due, _) in moments.items()}
+        found.append(Dues(order_id=order.order_id, stamp=stamp, response=response, **dues))
     await timers.arm_many(work, wakes)
     return found
+
+
+def _promised(
+    of: policy.SlaPolicy, order: StartClock
+) -> tuple[str, dict[MilestoneName, tuple[datetime, datetime]], clock.Promise]:
+    """The stamp of such an order, of each milestone its due and when there is something to say about it first, and what is
+    promised for its first response."""
+    rule = policy.match(of, tier=order.tier, kind=order.kind, priority=order.priority).rule
+    moments: dict[MilestoneName, tuple[datetime, datetime]] = {}
+    for name in MilestoneName:
+        promise = policy.promise(of, rule, name, order.created_at)
+        due = clock.first_due(promise.calendar, order.created_at, promise.minutes)
+        marks = policy.marks(of, rule, name)
+        left = promise.minutes - marks[0] if marks else 0
+        moments[name] = due, clock.first_due(promise.calendar, order.created_at, left) if marks else due
+    response = policy.promise(of, rule, MilestoneName.FIRST_RESPONSE, order.created_at)
+    return policy.stamp(of.version, rule.code), moments, response
 
 
 async def tiers_of(work: Work, customer_ids: Collection[UUID]) -> dict[UUID, str]:

@@ -180,6 +180,8 @@ async def _held(work: Work, order_id: UUID) -> OrderClock:
 
 def future(path: str, at: datetime, *, now: datetime) -> datetime:
     """An instant in UTC after `now`, at most a year ahead. Refuses others."""
+    if at.tzinfo is not None and at > now + AHEAD_MAX:
+        raise checks.FieldRefused(path, "hold_far", days=AHEAD_MAX.days)
     at = checks.instant(path, at, now=now, ahead_s=AHEAD_MAX.total_seconds())
     if at <= now:
         raise checks.FieldRefused(path, "hold_past")

@@ -54,6 +54,7 @@ _REASONS: Final = {
         "{given} is no mark; write minutes left, or a share of the budget left such as 20%",
         "{given} 不是提醒点;请写剩余分钟数,或剩余比例如 20%",
     ),
+    "hold_far": ("it may lie {days} days ahead at most", "最多可设为 {days} 天之后"),
     "hold_past": ("it must lie ahead", "必须是将来的时间"),
 }
 

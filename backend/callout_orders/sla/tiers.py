@@ -23,6 +23,12 @@ async def change_tier(work: Work, customer_id: UUID, tier: str, reason: str = ""
     with gather:
         reason = checks.text("reason", reason, chars_max=1000, blank=True)
     gather.settle()
+    # The customer before the counter, as whoever takes in an order holds them.
+    before = await work.fetchval("select tier from customer where id = $1 for no key update", customer_id)
+    if before is None:
+        raise NotFound(entity="customer", path="customerId")
+    if before == tier:
+        return 0
     # Nobody takes in an order meanwhile: it would be promised what the old tier is promised, and nobody would look again.
     await lock_counter(work)
     orders = await work.fetch(
@@ -33,11 +39,6 @@ async def change_tier(work: Work, customer_id: UUID, tier: str, reason: str = ""
         customer_id,
         [state.value for state in FINAL],
     )
-    before = await work.fetchval("select tier from customer where id = $1 for no key update", customer_id)
-    if before is None:
-        raise NotFound(entity="customer", path="customerId")
-    if before == tier:
-        return 0
     await work.execute("update customer set tier = $2 where id = $1", customer_id, tier)
     change = {"from": before, "to": tier, "reason": reason}
     await write(

@@ -2,7 +2,8 @@
 
 A token is `base64url(organisation) . 256-bit secret`, as for sign-off; only its SHA-256 is stored. What it shows is little
 on purpose: the order's number, the engineer's name, the expected arrival, and a position only while that engineer is on
-the way to this very order.
+the way to this very order. Whoever asked for service without saying where it is (whose telephone number told us) gets a
+link that shows no place at all: anybody may know a number, and must not learn where its owner lives.
 """
 
 import base64
@@ -82,7 +83,9 @@ def organisation_of(token: str) -> UUID:
     return UUID(bytes=base64.urlsafe_b64decode(token[:22] + "=="))
 
 
-async def create_link(work: Work, order_id: UUID, locale: str = "en", ttl: timedelta = TTL) -> str:
+async def create_link(
+    work: Work, order_id: UUID, locale: str = "en", ttl: timedelta = TTL, *, shows_place: bool = True
+) -> str:
     """A fresh token for this order, to be shown once. Raises NotFound, BadField (language)."""
     if locale not in LOCALES:
         raise FieldRefused("locale", "locale")
@@ -105,8 +108,8 @@ async def create_link(work: Work, order_id: UUID, locale: str = "en", ttl: timed
     token = f"{organisation}.{new_secret()}"
     await work.execute(
         """
-        insert into track_link (id, order_id, token_hash, locale, created_at, created_by, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7)
+        insert into track_link (id, order_id, token_hash, locale, created_at, created_by, expires_at, shows_place)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
         """,
         new_id(),
         order_id,
@@ -115,14 +118,31 @@ async def create_link(work: Work, order_id: UUID, locale: str = "en", ttl: timed
         work.now,
         work.actor.user_id,
         work.now + ttl,
+        shows_place,
     )
     return token
+
+
+async def first_shows_place(work: Work, order_id: UUID) -> bool:
+    """Whether the first link that was made for an order shows its place; False where there is none."""
+    return bool(
+        await work.fetchval(
+            """
+            select shows_place from track_link where org_id = callout_org() and order_id = $1
+            order by created_at, id limit 1
+            """,
+            order_id,
+        )
+    )
 
 
 async def look(work: Work, token: str) -> tuple[Seen, str]:
     """What the link shows now, and its language. Raises TrackLinkInvalid, TrackLinkExpired."""
     link = await work.fetchrow(
-        "select order_id, locale, expires_at from track_link where org_id = callout_org() and token_hash = $1",
+        """
+        select order_id, locale, expires_at, shows_place from track_link
+        where org_id = callout_org() and token_hash = $1
+        """,
         _hash(token),
     )
     if link is None:
@@ -179,7 +199,7 @@ async def look(work: Work, token: str) -> tuple[Seen, str]:
         at = row["last_position_at"]
         # Only what was reported since they set out: where they were before is nobody's business.
         fresh = at is not None and at >= max(row["travelling_at"] or at, work.now - POSITION_FRESH)
-        if fresh and row["site_lat"] is not None:
+        if fresh and row["site_lat"] is not None and link["shows_place"]:
             here, there = Point(row["last_lat"], row["last_lng"]), Point(row["site_lat"], row["site_lng"])
             seen = msgspec.structs.replace(
                 seen,

@@ -130,6 +130,17 @@ VECTORS = [
         "payload.partId",
     ),
     _bad(
+        "part-named-twice",
+        "A part that is missing is named by its code or by its id, not by both.",
+        note(
+            "a",
+            kind="visit.diagnose",
+            payload={"finding": "x", "parts": [{"code": "A", "partId": NOWHERE, "quantity": 1}]},
+        ),
+        "PAYLOAD_INVALID",
+        "payload.parts.0",
+    ),
+    _bad(
         "form-unknown",
         "A form that never was.",
         note("a", kind="visit.fill_form", payload={"formId": NOWHERE, "values": {}}),

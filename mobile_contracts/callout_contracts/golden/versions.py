@@ -51,6 +51,21 @@ VECTORS = [
         ),
     ),
     vector(
+        "versions.parts-may-be-named",
+        "A diagnosis names what is missing, by code or id; an app that knows nothing of it leaves it out or says null.",
+        push(
+            note("a", kind="visit.diagnose", payload={"finding": "x"}),
+            note("b", kind="visit.diagnose", payload={"finding": "x", "parts": None}),
+            note(
+                "c",
+                kind="visit.diagnose",
+                payload={"finding": "x", "parts": [{"code": "NOT-IN-THE-CATALOGUE", "quantity": 2}]},
+            ),
+            note("d", kind="visit.diagnose", payload={"finding": "x", "parts": []}, schemaVersion=1),
+            answers=["applied", "applied", "applied", "applied"],
+        ),
+    ),
+    vector(
         "versions.too-new-waits",
         "A command of a later schema version is kept until the server understands it.",
         push(

@@ -28,7 +28,7 @@ ROUTES: Final = (*orders.ROUTES, *imports.ROUTES, *tables.ROUTES)
 DESCRIPTION: Final = """The API of Callout for other systems.
 
 **Signing in.** `X-Api-Key: ck_…` (or `Authorization: Bearer ck_…`) with a key that an admin has made; its scopes say what it
-may do (`orders:read`, `orders:write`, `imports:read`, `imports:write`). People's access tokens of `POST /v1/auth/login` work
+may do (`orders:read`, `orders:write`, `imports:read`, `imports:write`). People's access tokens of `POST /auth/login` work
 too, within their role.
 
 **How often.** A key has so many calls a second (3 unless an admin says otherwise, with a burst of 10). More are answered
@@ -39,7 +39,7 @@ with 429 and `Retry-After` in seconds.
 **Refusals** are problem details (RFC 9457) with a stable `code`, in English or Chinese by `Accept-Language`; everything that
 is wrong with a form stands in `errors` at once. What is `retryable` may be sent again as it is.
 
-**Being told.** An organisation's webhook gets each event as a POST with `X-Callout-Signature`, in order for each order; see
+**Being told.** An organisation's webhook gets each event as a POST with `Callout-Signature`, in order for each order; see
 `webhooks` below.
 
 工单系统开放接口。请求头 `X-Api-Key` 携带管理员创建的密钥;超过频率返回 429 与 `Retry-After`;

@@ -163,7 +163,7 @@ async def _table(
     if format_ == "csv":
         return Stream(
             exports.csv_of(head, rows),
-            media_type=f"{CSV}; charset=utf-8",
+            media_type=CSV,
             headers={"Content-Disposition": f'attachment; filename="{name}.csv"'},
         )
     place = tempfile.TemporaryDirectory(prefix="callout-export-")

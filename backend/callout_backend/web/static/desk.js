@@ -4,7 +4,6 @@
 (() => {
   const PAGE = 50;
   const EVERY_MS = 60000; // asked for anyway, should news be lost
-  const SOON_S = 180;
   const $ = (id) => document.getElementById(id);
   const root = document.documentElement;
   const texts = JSON.parse($("page").dataset.texts);
@@ -21,7 +20,7 @@
       now hasMore endCursor
       nodes {
         orderId number priority red kind state description customerName siteName reporterName reporterPhone serial errorCode
-        tags duplicates teamId teamCode handlerId handlerName handlerPresence epoch flag holdReason paused dueAt
+        tags duplicates teamId teamCode handlerId handlerName handlerPresence epoch flag holdReason paused dueAt markAt
         respondedAt resolveDueAt
       }
     }
@@ -61,7 +60,8 @@
     if (order.paused) return { text: say("paused", { reason: order.holdReason }), className: "left" };
     if (seconds < 0) return { text: say("late", { minutes: Math.ceil(-seconds / 60) }), className: "left late" };
     const text = seconds < 60 ? say("left_seconds", { seconds }) : say("left", { minutes: Math.floor(seconds / 60) });
-    return { text, className: seconds <= SOON_S && !order.respondedAt ? "left soon" : "left" };
+    const soon = order.markAt && Date.parse(order.markAt) <= Date.now() + ahead;
+    return { text, className: soon && !order.respondedAt ? "left soon" : "left" };
   };
 
   const tick = () => {
@@ -312,6 +312,6 @@
     if (!$("desk").hidden) refresh();
   });
 
-  $("sign-in").elements.organisation.value = new URLSearchParams(location.search).get("org") || staff.remembered();
+  $("sign-in").elements.organisation.value = staff.remembered();
   $("sign-in").hidden = false;
 })();

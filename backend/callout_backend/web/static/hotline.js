@@ -16,6 +16,7 @@
   let kinds = [];
   let key = "";
   let taking = false;
+  let guessed = ""; // the kind that the words suggest, where the agent chose none
 
   const CALLERS = `query Callers($search: String!) {
     callers(search: $search, first: 8) {
@@ -23,7 +24,7 @@
       serial model openOrders
     }
   }`;
-  const KINDS = "query Kinds { orderKinds { code labelEn labelZh jsonSchema } }";
+  const KINDS = "query Kinds { orderKinds { code labelEn labelZh body } }";
   const CHECK = `query Check($input: CreateWorkOrder!) {
     checkOrder(input: $input) {
       ok kind priority makes
@@ -146,7 +147,8 @@
       const value = element.value.trim();
       if (!value) continue;
       if (element.dataset.type === "boolean") own[element.dataset.code] = value === "true";
-      else if (["integer", "number"].includes(element.dataset.type)) own[element.dataset.code] = Number(value);
+      else if (element.dataset.type === "choices") own[element.dataset.code] = [...element.selectedOptions].map((one) => one.value);
+      else if (["integer", "number", "money"].includes(element.dataset.type)) own[element.dataset.code] = Number(value);
       else own[element.dataset.code] = value;
     }
     const input = {
@@ -174,6 +176,10 @@
   };
 
   const showChecked = (checked) => {
+    if ((checked.kind ?? "") !== guessed) {
+      guessed = checked.kind ?? "";
+      showOwn();
+    }
     $("good").hidden = !checked.ok;
     $("faults").replaceChildren(...checked.faults.map((one) => make("li", {}, one[locale])));
     for (const place of form.querySelectorAll("[data-of]")) {
@@ -204,21 +210,55 @@
     }
   });
 
+  // ---------------------------------------------------------------- the kind's own fields
+
+  const inputs = {
+    // Whether the hotline asks for a field: by itself, or by a check of its kind.
+    needed: (kind, field) =>
+      field.required ||
+      kind.body.checks.some(
+        (one) =>
+          one.rule === "required" &&
+          one.fields.includes(`fields.${field.code}`) &&
+          (!one.channels.length || one.channels.includes("hotline")),
+      ),
+    // What a field is filled in with, in the agent's language.
+    make: (field) => {
+      const choices =
+        field.type === "boolean"
+          ? [["true", say("yes")], ["false", say("no")]]
+          : field.options.map((one) => [one.code, one.label[locale]]);
+      const many = field.type === "choices";
+      const types = { integer: "number", number: "number", money: "number", date: "date" };
+      const input = choices.length
+        ? make("select", { multiple: many }, ...(many ? [] : [make("option", { value: "" })]),
+            ...choices.map(([value, label]) => make("option", { value }, label)))
+        : make("input", { type: types[field.type] ?? "text", autocomplete: "off" });
+      if (input.type === "number") input.step = field.type === "integer" ? "1" : "any";
+      if (field.help) input.title = field.help[locale];
+      return input;
+    },
+  };
+
   const showOwn = () => {
-    const kind = kinds.find((one) => one.code === form.elements.kind.value);
-    const properties = kind ? Object.entries(kind.jsonSchema.properties ?? {}) : [];
-    const needed = new Set(kind?.jsonSchema.required ?? []);
+    const kind = kinds.find((one) => one.code === (form.elements.kind.value || guessed));
+    const before = new Map([...$("own").querySelectorAll("[data-code]")].map((one) => [one.dataset.code, one]));
     $("own").replaceChildren(
-      ...properties
-        .filter(([code]) => needed.has(code))
-        .map(([code, schema]) => {
-          const options = schema.enum ?? (schema.type === "boolean" ? ["true", "false"] : null);
-          const input = options
-            ? make("select", {}, make("option", { value: "" }), ...options.map((one) => make("option", { value: one }, one)))
-            : make("input", { type: ["integer", "number"].includes(schema.type) ? "number" : "text" });
-          input.dataset.code = code;
-          input.dataset.type = schema.type ?? "string";
-          return make("label", {}, schema.title ?? code, input);
+      ...(kind?.body.fields ?? [])
+        .filter((field) => inputs.needed(kind, field))
+        .map((field) => {
+          const input = inputs.make(field);
+          input.name = `fields.${field.code}`;
+          input.dataset.code = field.code;
+          input.dataset.type = field.type;
+          const was = before.get(field.code);
+          if (was?.multiple && input.multiple) {
+            const chosenOnes = new Set([...was.selectedOptions].map((one) => one.value));
+            for (const option of input.options) option.selected = chosenOnes.has(option.value);
+          } else if (was) input.value = was.value;
+          const complaint = make("p", { className: "complaint", hidden: true });
+          complaint.dataset.of = input.name;
+          return make("div", {}, make("label", {}, field.label[locale] + (field.unit ? ` (${field.unit})` : ""), input), complaint);
         }),
     );
   };
@@ -228,6 +268,8 @@
     check();
   });
   form.elements.kind.addEventListener("change", showOwn);
+
+  const waiting = waitingList({ say, make, tell, wrong, inputs });
 
   const clear = () => {
     form.reset();
@@ -239,9 +281,12 @@
     $("who").textContent = "";
     $("nobody").hidden = true;
     showFound();
+    $("own").replaceChildren();
     showOwn();
     checks += 1;
-    showChecked({ ok: false, faults: [], tags: [], makes: [], duplicates: [] });
+    showChecked({ ok: false, kind: guessed, faults: [], tags: [], makes: [], duplicates: [] });
+    // Nothing is said yet: this tells which kind it is taken for until the words suggest another.
+    check();
     $("search").focus();
   };
 
@@ -272,7 +317,7 @@
     clear();
   });
   document.addEventListener("keydown", (event) => {
-    if ($("hotline").hidden) return;
+    if ($("hotline").hidden || waiting.busy()) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       take();
@@ -303,12 +348,15 @@
     try {
       kinds = (await staff.ask(KINDS)).orderKinds;
       nameKinds();
+      showOwn();
     } catch (fault) {
       tell($("problem"), wrong(fault));
     }
+    waiting.begin(kinds);
   };
 
   staff.onEnd(() => {
+    waiting.end();
     $("hotline").hidden = true;
     $("sign-out").hidden = true;
     $("sign-in").hidden = false;
@@ -336,7 +384,10 @@
     $("switch").lang = other === "zh" ? "zh-CN" : "en";
     $("switch").textContent = other === "zh" ? "中文" : "English";
     document.title = say("title");
+    root.dataset.locale = locale;
     nameKinds();
+    showOwn();
+    waiting.renamed();
     if (!$("hotline").hidden) check();
   });
   $("sign-in").elements.organisation.value = staff.remembered();

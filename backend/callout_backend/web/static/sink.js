@@ -95,7 +95,8 @@
   };
 
   const draw = (one) => {
-    const head = make("header", "", say(nameOf(one.medium)), make("b", "", one.names.join(", ")), one.address, one.numbers.slice(0, 5).join(" "));
+    const head = make("header", "", say(nameOf(one.medium)), make("b", "", one.names.join(", ")));
+    for (const told of [one.address, one.numbers.slice(0, 5).join(" ")]) if (told) head.append(make("span", "", told));
     if (one.urgent) head.append(say("urgent", "mark urgent"));
     if (one.digest) head.append(say("digest", "mark"));
     head.append(make("time", "", new Date(one.created_at).toLocaleString(root.lang)));
@@ -142,6 +143,7 @@
     $("nothing").hidden = $("messages").childElementCount > 0;
   };
 
+  $("organisation").value = new URLSearchParams(location.search).get("org") ?? "";
   $("sign-in").addEventListener("submit", async (event) => {
     event.preventDefault();
     const answer = await fetch("/auth/login", {

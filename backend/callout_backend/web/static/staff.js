@@ -124,7 +124,11 @@ const staff = (() => {
     signOut,
     ask,
     listen,
-    remembered: () => { try { return localStorage.getItem(REMEMBERED) ?? ""; } catch { return ""; } },
+    // The organisation that the address names, else the one of the last time.
+    remembered: () => {
+      const named = new URLSearchParams(location.search).get("org");
+      try { return named || (localStorage.getItem(REMEMBERED) ?? ""); } catch { return named ?? ""; }
+    },
     onEnd: (act) => { ended = act; },
   };
 })();

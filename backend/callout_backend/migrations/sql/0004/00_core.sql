@@ -49,7 +49,6 @@ create index work_order_duplicates on work_order (org_id, duplicate_of_id) where
 create index work_order_handler on work_order (org_id, handler_id)
     where handler_id is not null and state not in ('closed', 'canceled');
 create index work_order_customer on work_order (org_id, customer_id, created_at);
-create index work_order_serial on work_order (org_id, serial, created_at) where serial is not null;
 create index work_order_error on work_order (org_id, error_code, created_at) where error_code is not null;
 
 -- Something that a person has to do, with a state of its own.
@@ -75,5 +74,6 @@ create table todo (
     foreign key (org_id, order_id) references work_order (org_id, id)
 );
 create index todo_open on todo (org_id, user_id, id) where state in ('open', 'acknowledged');
+create index todo_matter on todo (org_id, matter);
 create index todo_order on todo (org_id, order_id) where order_id is not null;
 select callout_fence('todo');

@@ -94,6 +94,8 @@ create index work_order_reporter_phone on work_order (org_id, reporter_phone, cr
     where reporter_phone is not null;
 create index work_order_site_created on work_order (org_id, site_id, created_at);
 create index work_order_asset_created on work_order (org_id, asset_id, created_at) where asset_id is not null;
+-- These two serve whoever looked by the shorter ones.
+drop index work_order_site, work_order_asset;
 create index site_point on site (org_id, lat, lng) where lat is not null;
 
 select callout_fence('product', 'keyword', 'precheck_settings', 'order_reporter');

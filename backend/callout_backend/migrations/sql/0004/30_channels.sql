@@ -140,3 +140,7 @@ create table intake_mailbox (
 );
 select callout_fence('intake_channel', 'intake_message', 'intake_nonce', 'intake_draft', 'intake_file', 'intake_mailbox');
 create index intake_message_peer on intake_message (org_id, channel_id, peer, id);
+
+-- A link for somebody who never said where the order is shows no place: a telephone number alone must tell nobody where
+-- its owner lives.
+alter table track_link add column shows_place boolean not null default true;

@@ -42,6 +42,8 @@ create table import_run (
     begun_at timestamptz,
     begun_rows int,
     beat_at timestamptz,
+    -- Workers one after the other that had it in hand and settled no batch.
+    stalled int not null default 0,
     created_at timestamptz not null,
     created_by uuid,
     ended_at timestamptz,

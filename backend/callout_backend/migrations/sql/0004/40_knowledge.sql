@@ -3,7 +3,12 @@ alter table article
     add column workaround text not null default '',
     add column for_customers boolean not null default false,
     -- Its words are in article_word; those of articles that were there before are cut by the sweep.
-    add column indexed boolean not null default false;
+    add column indexed boolean not null default false,
+    -- A standing answer (T3): offered on every order that has its error code, also on those that come in later.
+    add column standing_since timestamptz,
+    add column standing_by uuid,
+    add constraint article_standing check (standing_since is null or (active and for_customers and fault_code is not null));
+create index article_standing on article (org_id, id) where standing_since is not null;
 create index article_unindexed on article (org_id) where active and not indexed;
 create index article_fault on article (org_id, fault_code) where active and fault_code is not null;
 

@@ -11,7 +11,19 @@ create table notice_setting (
     acknowledge_seconds int not null check (acknowledge_seconds between 10 and 3600),
     mail_pixel boolean not null default false,
     order_url text,
+    -- So long are notices kept in full; afterwards only how many there were.
+    keep_days int not null default 180 check (keep_days between 7 and 3650),
     changed_at timestamptz not null
+);
+
+-- What is left of notices that were forgotten: so many of a UTC day, by medium and by what became of them.
+create table notice_count (
+    org_id uuid not null default callout_org() references organisation,
+    day date not null,
+    medium text not null,
+    state text not null,
+    notices int not null check (notices > 0),
+    primary key (org_id, day, medium, state)
 );
 
 create table notice_preference (
@@ -153,6 +165,7 @@ create table notice (
 create index notice_order on notice (org_id, order_id, position);
 create index notice_user on notice (org_id, user_id, position) where user_id is not null;
 create index notice_due on notice (org_id, lane, due_at) where state in ('held', 'queued');
+create index notice_age on notice (org_id, created_at);
 create index notice_in_message on notice (org_id, message_id) where message_id is not null;
 
 create table notice_template (
@@ -182,6 +195,6 @@ create table notice_template_choice (
         references notice_template (org_id, medium, kind, locale, version)
 );
 
-select callout_fence('notice_setting', 'notice_preference', 'notice_address', 'notice_channel', 'notice_message',
+select callout_fence('notice_setting', 'notice_count', 'notice_preference', 'notice_address', 'notice_channel', 'notice_message',
     'notice', 'notice_template', 'notice_template_choice');
 select callout_keep('notice_template');
