@@ -116,9 +116,11 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
     "template_syntax": ("line {line}: it is no template: {detail}", "第 {line} 行:模板语法错误:{detail}"),
     "template_unknown": ("line {line}: there is no placeholder {detail}; there are: {known}",
                          "第 {line} 行:没有占位符 {detail};可用:{known}"),
-    "template_not_allowed": ("line {line}: {detail} is not read in a template; write texts, placeholders, if, and a loop over items",
+    "template_not_allowed": ("line {line}: {detail} is not read in a template; "
+                             "write texts, placeholders, if, and a loop over items",
                              "第 {line} 行:模板不支持 {detail};只能使用文本、占位符、if 以及对 items 的循环"),
-    "template_filter": ("line {line}: there is no filter {detail}; there are: {known}", "第 {line} 行:没有过滤器 {detail};可用:{known}"),
+    "template_filter": ("line {line}: there is no filter {detail}; there are: {known}",
+                        "第 {line} 行:没有过滤器 {detail};可用:{known}"),
     "template_loop": ("line {line}: a loop is {{% for item in items %}}, and none stands in another",
                       "第 {line} 行:循环只能写作 {{% for item in items %}},且不能嵌套"),
     "template_too_long": ("line {line}: it is over the limit of {detail}", "第 {line} 行:超过上限 {detail}"),
@@ -155,7 +157,7 @@ _POINT_REASONS: Final[dict[str, tuple[str, str]]] = {
 
 
 def add_reasons(reasons: Mapping[str, tuple[str, str]]) -> None:
-    """Make reasons of a room known: by name, in English and Chinese, with `{details}`. A room calls it when it is imported."""
+    """Make reasons of a room known: by name, in English and Chinese, with `{details}`. A room calls it on import."""
     _REASONS.update(reasons)
 
 

@@ -91,9 +91,12 @@ def _sort(lines: list[tuple[UUID, Any]]) -> _Heard:
             heard.orders.add(entry.order_id)
         elif kind == PRIORITY:
             (heard.urgent if data.get("to") == Priority.P0.value else heard.orders).add(entry.order_id)
-        elif kind in BEGINS and data.get("priority") == Priority.P0.value:
-            if not (data.get("duplicateOf") or data.get("doneAt")):
-                heard.urgent.add(entry.order_id)
+        elif (
+            kind in BEGINS
+            and data.get("priority") == Priority.P0.value
+            and not (data.get("duplicateOf") or data.get("doneAt"))
+        ):
+            heard.urgent.add(entry.order_id)
     return heard
 
 

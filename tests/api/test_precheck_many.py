@@ -11,7 +11,7 @@ from callout_orders.precheck.terms import Checked, Request, Taken
 from callout_store.errors import Refusal
 from callout_store.work import Database, Work
 
-ROUNDS = 60
+ROUNDS = 6
 ROWS = 24
 TEXTS = (
     "the pump leaks and the floor is wet",
