@@ -335,6 +335,7 @@ async def test_a_customers_contact_sees_the_customers_orders_without_the_enginee
 ARGUMENTS = {
     "UUID": f'"{new_id()}"',
     "DateTime": '"2026-03-02T08:00:00Z"',
+    "Date": '"2026-03-02"',
     "String": '"x"',
     "Int": "1",
     "Float": "1.5",

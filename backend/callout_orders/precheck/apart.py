@@ -74,7 +74,7 @@ class Apart:
                     return False
             elif made and request.lat is None:
                 return False
-        return not (by == "recent" and known.contact_id in self._served)
+        return not (by in (None, "recent") and known.contact_id in self._served)
 
     def _wait(self, look: Look) -> None:
         self._named.update(_reached_by(look))
