@@ -7,6 +7,7 @@ from uuid import UUID
 import strawberry
 
 from callout_dispatch import depots, second_visit
+from callout_dispatch import reading as visit_reading
 from callout_graphql import sight as sights
 from callout_graphql.connections import PAGE_DEFAULT, Connection, connection, cursor_id, page_size
 from callout_graphql.edges import Info
@@ -161,9 +162,15 @@ class FlowMutations:
         """Ask for parts that an order needs and that somebody has to buy."""
         await _in_sight(info, order_id)
         needs = [(need.code, need.quantity) for need in parts]
-        id_ = await info.context.run(
-            lambda work: requisitions.request(work, order_id, needs, note=note, visit_id=visit_id)
-        )
+
+        async def act(work: Work) -> UUID:
+            if visit_id is not None:
+                (visit,) = await visit_reading.visits_by_ids(work, [visit_id])
+                if visit is None or visit.order_id != order_id:
+                    raise NotFound(entity="visit", path="visitId")
+            return await requisitions.request(work, order_id, needs, note=note, visit_id=visit_id)
+
+        id_ = await info.context.run(act)
         return await _requisition(info, id_)
 
     @strawberry.mutation

@@ -230,6 +230,11 @@ async def test_bad_requisitions_are_refused(office: Office) -> None:
     ):
         refused = await office.refused(ask, o=str(order), p=parts)
         assert refused["path"] == path, refused
+    elsewhere = await office.world.visit(office.world.phones[1])
+    of_visit = """mutation($o: UUID!, $v: UUID!) {
+        requestParts(orderId: $o, visitId: $v, parts: [{code: "SEAL-1", quantity: 1}]) { id } }"""
+    refused = await office.refused(of_visit, o=str(order), v=str(elsewhere))
+    assert (refused["code"], refused["path"]) == ("NOT_FOUND", "visitId")
     id_ = (await office.do(ask, o=str(order), p=[{"code": "SEAL-1", "quantity": 2}]))["id"]
     receive = """mutation($i: UUID!, $h: UUID!, $d: [DeliveredPart!]) {
         receiveRequisition(id: $i, holderId: $h, delivered: $d) { state } }"""

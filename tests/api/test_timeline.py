@@ -24,7 +24,7 @@ NOT_JOURNALED = frozenset(
     {
         # Channels of the outbox and keys of timers, kinds of to-dos; names of fields, files and settings.
         "absence.reason", "body.id", "body.name", "desk.look", "desk.presence", "duplicates.possible",
-        "flow.approval", "flow.late", "flow.missing", "flow.step", "flow.survey", "flow.visit", "import.run",
+        "flow.approval", "flow.late", "flow.missing", "flow.step", "flow.survey", "flow.visit", "import.run", "import.watch",
         "intake.patience",
         "intake.waits", "knowledge.offer", "mail.poll", "payload.id", "payload.values", "plan.watch", "red.lane",
         "red.start", "rejected.csv", "site.geocode", "sla.check", "sla.moved", "sla.resume", "sla.settle",

@@ -93,8 +93,8 @@ async def end_many(work: Work, matters: Mapping[str, str]) -> int:
         work.now,
         work.actor.user_id,
     )
-    for ended in dict.fromkeys(row["state"] for row in rows):
-        await _note(work, [row for row in rows if row["state"] == ended], f"todo.{ended}")
+    for state in dict.fromkeys(row["state"] for row in rows):
+        await _note(work, [row for row in rows if row["state"] == state], f"todo.{state}")
     return len(rows)
 
 

@@ -76,7 +76,7 @@ create table requisition (
     id uuid not null,
     number text not null,
     order_id uuid not null,
-    -- The visit that found out; visits are another package's rows.
+    -- The visit that found out.
     visit_id uuid,
     state text not null check (state in ('requested', 'approved', 'ordered', 'received', 'canceled')),
     note text not null default '',
@@ -94,6 +94,7 @@ create table requisition (
     primary key (org_id, id),
     unique (org_id, number),
     foreign key (org_id, order_id) references work_order (org_id, id),
+    foreign key (org_id, visit_id) references visit (org_id, id),
     foreign key (org_id, created_by) references app_user (org_id, id),
     foreign key (org_id, approved_by) references app_user (org_id, id)
 );
