@@ -136,9 +136,9 @@ async def test_a_key_that_calls_too_often_is_told_when_to_come_back(
 ) -> None:
     """T2: without a limit one system's loop is everybody's outage; without Retry-After it loops on."""
     headers = await headers_of(world, rate_per_s=1, burst=2)
-    answers = [await client.get("/v1/orders", headers=headers) for _ in range(4)]
-    codes = [one.status_code for one in answers]
-    assert codes[:2] == [200, 200]
+    # Side by side: one after the other, a slow machine's calls come as seldom as they may.
+    answers = await asyncio.gather(*(client.get("/v1/orders", headers=headers) for _ in range(20)))
+    assert [one.status_code for one in answers].count(200) >= 2
     refused = next(one for one in answers if one.status_code == 429)
     assert refused.headers["retry-after"] == "1"
     assert refused.json()["retryable"] is True
