@@ -12,9 +12,10 @@ import structlog
 
 from callout_backend import kept_files
 from callout_backend.kept_files import Kept
-from callout_orders.channels import files, inbox, mail
+from callout_orders.channels import files, inbox
 from callout_orders.channels.inbox import Received
-from callout_orders.channels.mail import Mail, MailFile
+from callout_orders.channels.mailbox import mail
+from callout_orders.channels.mailbox.mail import Mail, MailFile
 from callout_orders.channels.terms import Account
 from callout_store.work import Actor, Database, Work
 from callout_sync.blobs import Storage

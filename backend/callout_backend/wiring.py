@@ -23,14 +23,15 @@ from callout_dispatch.arrivals import etas
 from callout_dispatch.places import geocodes, speeds, territories
 from callout_dispatch.places.providers import GeocoderChoice, Providers, register
 from callout_geo.geocoding import BadGeocoder, GeocoderSettings
-from callout_orders.desk import following, people
+from callout_orders.desk import following
+from callout_orders.desk.staff import people
 from callout_orders.flow import reading as flow_reading
 from callout_orders.flow import run as flow_run
 from callout_orders.flow.deadlines import CHANNEL as STEP_CHANNEL
 from callout_orders.knowledge import offers
 from callout_orders.notices import channels as notice_channels
 from callout_orders.notices import fan as notice_fan
-from callout_orders.precheck import links
+from callout_orders.precheck.alike import links
 from callout_orders.sla import states as sla_states
 from callout_store import timers
 from callout_store.clock import Clock

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from callout_orders import checks
-from callout_orders.flow.gate import check_close
+from callout_orders.flow.ending.gate import check_close
 from callout_orders.intake import lock_counter
 from callout_orders.sla import milestones
 from callout_orders.sla.clock import MilestoneName

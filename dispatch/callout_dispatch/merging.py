@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from callout_orders.checks import FieldRefused
-from callout_orders.precheck import links
+from callout_orders.precheck.alike import links
 from callout_store.work import Work
 
 

@@ -17,8 +17,8 @@ from callout_dispatch.by_hand import choose
 from callout_dispatch.needs import BY_HAND, load_order
 from callout_dispatch.texts import checked_line
 from callout_dispatch.visit_rows import lock_calendars
-from callout_orders.flow import missing_parts
 from callout_orders.flow.actions import VISIT_WANTED
+from callout_orders.flow.parts import missing_parts
 from callout_orders.rows import Page, page_size, paged
 from callout_orders.terms import FINAL, TO_BE_PLANNED
 from callout_store import journal, outbox

@@ -15,11 +15,11 @@ from callout_dispatch.places.territories import polygons_by_ids
 from callout_dispatch.second_visit import offers_by_order_ids
 from callout_graphql.context import Context
 from callout_graphql.sight import visits_in_sight
-from callout_graphql.types_arrivals import Eta
-from callout_graphql.types_attachments import Attachment
-from callout_graphql.types_channels import IntakeFile, IntakeMessage, Mailbox
-from callout_graphql.types_content import Article, Form
-from callout_graphql.types_desk import (
+from callout_graphql.types.arrivals import Eta
+from callout_graphql.types.attachments import Attachment
+from callout_graphql.types.channels import IntakeFile, IntakeMessage, Mailbox
+from callout_graphql.types.content import Article, Form
+from callout_graphql.types.desk import (
     Asset,
     Contact,
     Customer,
@@ -32,8 +32,8 @@ from callout_graphql.types_desk import (
     StockLevel,
     WorkOrder,
 )
-from callout_graphql.types_dispatch import DispatchDecision, Engineer, OnSiteEvent, Visit
-from callout_graphql.types_flow import (
+from callout_graphql.types.dispatch import DispatchDecision, Engineer, OnSiteEvent, Visit
+from callout_graphql.types.flow import (
     FlowStanding,
     OrderStep,
     Requisition,
@@ -41,14 +41,14 @@ from callout_graphql.types_flow import (
     Survey,
     VisitOffer,
 )
-from callout_graphql.types_knowledge import AnswerOffer
-from callout_graphql.types_red import RedLane, RedOffer
-from callout_graphql.types_sla import Milestone, OrderHold
-from callout_graphql.types_sync import DeviceCopy, DeviceProgress, Organisation
+from callout_graphql.types.knowledge import AnswerOffer
+from callout_graphql.types.red import RedLane, RedOffer
+from callout_graphql.types.sla import Milestone, OrderHold
+from callout_graphql.types.sync import DeviceCopy, DeviceProgress, Organisation
 from callout_orders import reading as desk
 from callout_orders.channels import files as intake_files
-from callout_orders.channels.desk_drafts import messages_by_draft_ids
-from callout_orders.channels.mailboxes import mailboxes_by_channel_ids
+from callout_orders.channels.conversations.desk_drafts import messages_by_draft_ids
+from callout_orders.channels.mailbox.mailboxes import mailboxes_by_channel_ids
 from callout_orders.flow import reading as flows
 from callout_orders.forms import forms_by_ids
 from callout_orders.knowledge import offers

@@ -17,7 +17,7 @@ from callout_contracts.rows import COLUMNS, COMMAND, COMMAND_COLUMNS, Column, co
 from callout_graphql.edges import Info
 from callout_graphql.listening import ear_of, listen
 from callout_graphql.scalars import JSON
-from callout_graphql.types_sync import CommandAnswer
+from callout_graphql.types.sync import CommandAnswer
 from callout_store.errors import Busy
 from callout_store.work import Work
 from callout_sync import rows_rxdb

@@ -8,33 +8,33 @@ from graphql import GraphQLInputObjectType, GraphQLObjectType, GraphQLSchema
 from strawberry.extensions import MaskErrors
 from strawberry.schema.config import StrawberryConfig
 
-from callout_graphql.answering_api import AnsweringMutations, AnsweringQueries
-from callout_graphql.board_api import BoardMutations, BoardQueries
-from callout_graphql.channels_api import ChannelMutations, ChannelQueries
 from callout_graphql.execution import TIMEOUT_S, Engine
-from callout_graphql.flow_api import FlowMutations, FlowQueries
 from callout_graphql.guard import Limits
-from callout_graphql.imports_api import ImportMutations, ImportQueries
-from callout_graphql.kinds_api import KindMutations, KindQueries
-from callout_graphql.knowledge_api import KnowledgeMutations, KnowledgeQueries
-from callout_graphql.mutations_arrivals import ArrivalMutations
-from callout_graphql.mutations_content import ContentMutations
-from callout_graphql.mutations_desk import DeskMutations
-from callout_graphql.mutations_devices import DeviceMutations
-from callout_graphql.mutations_dispatch import DispatchMutations
-from callout_graphql.mutations_dispatch_setup import SetupMutations
-from callout_graphql.mutations_edits import EditMutations
-from callout_graphql.mutations_places import PlaceMutations
-from callout_graphql.mutations_policy import PolicyMutations
-from callout_graphql.mutations_red import RedMutations
-from callout_graphql.notices_api import NoticeMutations, NoticeQueries
-from callout_graphql.plans_api import PlanMutations, PlanQueries
-from callout_graphql.precheck_api import PrecheckMutations, PrecheckQueries
-from callout_graphql.queries import Query
+from callout_graphql.resolvers.answering_api import AnsweringMutations, AnsweringQueries
+from callout_graphql.resolvers.board_api import BoardMutations, BoardQueries
+from callout_graphql.resolvers.channels_api import ChannelMutations, ChannelQueries
+from callout_graphql.resolvers.flow_api import FlowMutations, FlowQueries
+from callout_graphql.resolvers.imports_api import ImportMutations, ImportQueries
+from callout_graphql.resolvers.kinds_api import KindMutations, KindQueries
+from callout_graphql.resolvers.knowledge_api import KnowledgeMutations, KnowledgeQueries
+from callout_graphql.resolvers.mutations_arrivals import ArrivalMutations
+from callout_graphql.resolvers.mutations_content import ContentMutations
+from callout_graphql.resolvers.mutations_desk import DeskMutations
+from callout_graphql.resolvers.mutations_devices import DeviceMutations
+from callout_graphql.resolvers.mutations_dispatch import DispatchMutations
+from callout_graphql.resolvers.mutations_dispatch_setup import SetupMutations
+from callout_graphql.resolvers.mutations_edits import EditMutations
+from callout_graphql.resolvers.mutations_places import PlaceMutations
+from callout_graphql.resolvers.mutations_policy import PolicyMutations
+from callout_graphql.resolvers.mutations_red import RedMutations
+from callout_graphql.resolvers.notices_api import NoticeMutations, NoticeQueries
+from callout_graphql.resolvers.plans_api import PlanMutations, PlanQueries
+from callout_graphql.resolvers.precheck_api import PrecheckMutations, PrecheckQueries
+from callout_graphql.resolvers.queries import Query
+from callout_graphql.resolvers.sla_api import SlaMutations, SlaQueries
 from callout_graphql.rights import guard_fields
 from callout_graphql.rxdb import RxdbMutations, RxdbQueries, RxdbStreams
 from callout_graphql.scalars import SCALARS
-from callout_graphql.sla_api import SlaMutations, SlaQueries
 from callout_graphql.sla_streams import SlaSubscription
 from callout_graphql.subscriptions import Subscription
 

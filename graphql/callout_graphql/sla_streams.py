@@ -11,7 +11,7 @@ from callout_graphql.context import Context
 from callout_graphql.edges import Info
 from callout_graphql.listening import ear_of, listen
 from callout_graphql.sight import orders_in_sight, sight_of
-from callout_graphql.types_sla import Milestone
+from callout_graphql.types.sla import Milestone
 from callout_orders.sla import reading
 from callout_store.errors import Busy, NotFound
 

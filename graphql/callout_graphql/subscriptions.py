@@ -8,7 +8,7 @@ import strawberry
 from callout_graphql.context import Context
 from callout_graphql.edges import Info
 from callout_graphql.listening import ear_of, listen
-from callout_graphql.types_sync import Poke
+from callout_graphql.types.sync import Poke
 from callout_store.errors import Busy
 
 

@@ -15,8 +15,9 @@ from callout_backend.jobs import channels as channel_jobs
 from callout_backend.jobs.chat_services import ChatServices
 from callout_backend.jobs.drain import drain
 from callout_backend.settings import Settings
-from callout_orders.channels import accounts, conversation, files, inbox
+from callout_orders.channels import accounts, files, inbox
 from callout_orders.channels.accounts import ChannelInput
+from callout_orders.channels.conversations import conversation
 from callout_orders.channels.terms import Inbound, Media
 from callout_store import outbox
 from callout_store.work import Database

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from desks import Desk, desk_of, desks
 
-from callout_orders.desk import watching
+from callout_orders.desk.unanswered import watching
 from callout_store.work import Database
 
 

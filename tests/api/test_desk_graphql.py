@@ -12,7 +12,7 @@ from litestar import Litestar
 
 from callout_backend.settings import Settings
 from callout_graphql.listening import ear_of
-from callout_graphql.operations_answering import DESK, DIRECTORY
+from callout_graphql.operations.answering import DESK, DIRECTORY
 from callout_orders.desk import todos
 from callout_orders.desk.todos import NewTodo
 from callout_people.principals import Role

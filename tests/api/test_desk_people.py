@@ -7,9 +7,10 @@ from uuid import UUID
 import pytest
 from desks import Desk, desk_of, desks
 
-from callout_orders.desk import directory, people, presence, queue, respond, teams, todo_reading, todos
-from callout_orders.desk.directory import Post, Search, StaffGiven
-from callout_orders.desk.team_terms import DutyGiven, MemberGiven, TeamGiven
+from callout_orders.desk import queue, respond, todo_reading, todos
+from callout_orders.desk.staff import directory, people, presence, teams
+from callout_orders.desk.staff.directory import Post, Search, StaffGiven
+from callout_orders.desk.staff.team_terms import DutyGiven, MemberGiven, TeamGiven
 from callout_orders.desk.todos import NewTodo
 from callout_store.errors import AlreadyExists, BadField, BadFields, LimitExceeded, NotFound, StaleRevision
 from callout_store.ids import new_id

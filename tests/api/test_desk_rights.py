@@ -10,8 +10,8 @@ import pytest
 from desks import Desk, desk_of, desks
 
 from callout_backend.jobs.handlers import restore_deadline
-from callout_orders.desk import fallback
 from callout_orders.desk.refusals import FallbackOnly, HandlerChanged
+from callout_orders.desk.unanswered import fallback
 from callout_people.principals import Role
 from callout_people.users import NewUser, create_users
 from callout_store.errors import BadField, BadFields, NotFound, WrongState
@@ -119,8 +119,8 @@ async def test_a_fallback_of_another_team_has_no_right(desk: Desk) -> None:
 
 async def test_a_lead_supervises_their_own_team(desk: Desk) -> None:
     """A team's lead is its supervisor, whatever their role elsewhere."""
-    from callout_orders.desk import teams
-    from callout_orders.desk.team_terms import MemberGiven, TeamGiven
+    from callout_orders.desk.staff import teams
+    from callout_orders.desk.staff.team_terms import MemberGiven, TeamGiven
 
     members = (MemberGiven(user_id=desk.people["ann"]), MemberGiven(user_id=desk.people["ben"], lead=True))
     async with desk.as_("adi") as work:

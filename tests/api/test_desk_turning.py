@@ -9,8 +9,8 @@ from desks import Desk, Handling, desk_of, desks
 
 from callout_backend.jobs.drain import drain
 from callout_backend.wiring import add_hooks
-from callout_orders.desk import watching
-from callout_orders.precheck import links
+from callout_orders.desk.unanswered import watching
+from callout_orders.precheck.alike import links
 from callout_orders.sla import pausing, policies
 from callout_orders.sla.policy import STANDARD, to_json
 from callout_store.work import Database
@@ -209,7 +209,7 @@ async def test_once_an_epoch_however_often_it_is_delivered(desk: Desk) -> None:
 
 async def test_a_moved_deadline_moves_the_mark(desk: Desk) -> None:
     """Who was given more time must not lose the order at the old mark."""
-    from callout_orders.desk import fallback
+    from callout_orders.desk.unanswered import fallback
 
     await desk.come("ann", "fay")
     order = await desk.order()

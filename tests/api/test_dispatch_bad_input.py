@@ -14,7 +14,7 @@ from callout_backend.jobs.plans import plan_handler
 from callout_backend.settings import Settings
 from callout_dispatch.planning.processes import PlannerDied
 from callout_dispatch.plans import runs
-from callout_graphql.operations_plans import ASK_PLAN, PLAN
+from callout_graphql.operations.plans import ASK_PLAN, PLAN
 from callout_store.ids import new_id, parse_id
 from callout_store.work import Database
 

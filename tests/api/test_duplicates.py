@@ -19,8 +19,9 @@ from callout_dispatch.needs import load_order, lock_waiting
 from callout_dispatch.texts import InWrongState
 from callout_orders import orders
 from callout_orders.checks import FieldRefused
-from callout_orders.precheck import links, search, settings, taking
-from callout_orders.precheck.duplicates import Traits
+from callout_orders.precheck import settings, taking
+from callout_orders.precheck.alike import links, search
+from callout_orders.precheck.alike.duplicates import Traits
 from callout_orders.precheck.terms import Request
 from callout_orders.terms import TO_BE_PLANNED
 from callout_store.errors import WrongState

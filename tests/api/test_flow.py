@@ -10,11 +10,13 @@ from callout_backend.jobs import flows
 from callout_backend.wiring import add_hooks
 from callout_dispatch import depots, second_visit
 from callout_orders import orders
-from callout_orders.flow import approvals, hand, reading, requisitions, run, survey, survey_answers
-from callout_orders.flow.reopening import reopen
+from callout_orders.flow import approvals, hand, reading, run
+from callout_orders.flow.ending import survey, survey_answers
+from callout_orders.flow.ending.reopening import reopen
+from callout_orders.flow.parts import requisitions
 from callout_orders.kinds import versions
 from callout_orders.kinds.values import set_fields
-from callout_orders.precheck import links
+from callout_orders.precheck.alike import links
 from callout_people import users
 from callout_people.principals import Role
 from callout_people.users import NewUser

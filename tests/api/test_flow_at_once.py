@@ -11,7 +11,9 @@ from worlds import World
 
 from callout_backend.embedded import Urls
 from callout_backend.wiring import add_hooks
-from callout_orders.flow import approvals, hand, missing_parts, reading, requisitions, survey, survey_answers
+from callout_orders.flow import approvals, hand, reading
+from callout_orders.flow.ending import survey, survey_answers
+from callout_orders.flow.parts import missing_parts, requisitions
 from callout_orders.kinds import versions
 from callout_orders.kinds.values import set_fields
 from callout_people import users

@@ -15,11 +15,11 @@ from callout_contracts.limits import PARTS_WANTED_MAX
 from callout_dispatch import depots
 from callout_orders import customers, orders
 from callout_orders.customers import NewPart
-from callout_orders.flow import requisitions
+from callout_orders.flow.parts import requisitions
 from callout_orders.kinds import versions
 from callout_orders.kinds.values import set_fields
 from callout_orders.knowledge import closing
-from callout_orders.precheck import links
+from callout_orders.precheck.alike import links
 from callout_orders.sla import milestones, pausing, policies
 from callout_orders.sla.policy import STANDARD, to_json
 from callout_people import users

@@ -9,7 +9,7 @@ from worlds import World
 
 from callout_backend.jobs import sweeps
 from callout_backend.settings import Settings
-from callout_graphql.operations_content import CONTENT, PHONES
+from callout_graphql.operations.content import CONTENT, PHONES
 from callout_people.principals import Role
 from callout_store.work import Database
 

@@ -9,7 +9,7 @@ from graph import Graph, application, token_of
 from worlds import Phone, World
 
 from callout_backend.settings import Settings
-from callout_graphql.operations_devices import DEVICES, WIPE
+from callout_graphql.operations.devices import DEVICES, WIPE
 from callout_store.work import Database
 
 PULL = "query { pull { cursor } }"

@@ -12,7 +12,7 @@ from worlds import Phone, World
 from callout_backend.settings import Settings
 from callout_contracts import stamps
 from callout_graphql.operations import PUSH
-from callout_graphql.operations_desk import HELD, QUARANTINE
+from callout_graphql.operations.desk import HELD, QUARANTINE
 from callout_store.work import Database
 
 

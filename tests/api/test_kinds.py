@@ -11,7 +11,7 @@ from graph import Graph, application, someone, token_of
 from worlds import World
 
 from callout_backend.settings import Settings
-from callout_graphql.operations_kinds import KINDS
+from callout_graphql.operations.kinds import KINDS
 from callout_orders import orders
 from callout_orders.kinds import library, values, versions
 from callout_orders.kinds.versions import KindRefused

@@ -14,8 +14,8 @@ from worlds import World
 from callout_backend.jobs.handlers import offer_answers
 from callout_backend.settings import Settings
 from callout_backend.wiring import add_hooks
-from callout_graphql.operations_content import CONTENT
-from callout_graphql.operations_knowledge import KNOWLEDGE
+from callout_graphql.operations.content import CONTENT
+from callout_graphql.operations.knowledge import KNOWLEDGE
 from callout_orders import orders
 from callout_orders.knowledge import articles, links, offers, search
 from callout_orders.knowledge.articles import ArticleText

@@ -25,8 +25,9 @@ from callout_backend.jobs.chat_services import ChatServices
 from callout_backend.jobs.drain import Handlers, drain
 from callout_backend.settings import Settings
 from callout_orders import customers
-from callout_orders.channels import accounts, mail
+from callout_orders.channels import accounts
 from callout_orders.channels.accounts import ChannelInput
+from callout_orders.channels.mailbox import mail
 from callout_orders.customers import NewContact
 from callout_people.throttle import Limit
 from callout_store.work import Database

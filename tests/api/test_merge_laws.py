@@ -10,7 +10,8 @@ from prechecks import Desk, make_desk
 
 from callout_backend.wiring import add_hooks
 from callout_dispatch import merging
-from callout_orders.precheck import links, taking
+from callout_orders.precheck import taking
+from callout_orders.precheck.alike import links
 from callout_store.errors import Refusal, WrongState
 from callout_store.work import Database
 

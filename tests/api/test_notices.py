@@ -12,9 +12,10 @@ from callout_orders import orders
 from callout_orders.checks import FieldsRefused
 from callout_orders.desk import todos
 from callout_orders.desk.todos import NewTodo
-from callout_orders.notices import fan, preview, settings, versions
+from callout_orders.notices import fan, settings
 from callout_orders.notices.settings import NoticeSettings, Preference
-from callout_orders.notices.templates import Text
+from callout_orders.notices.writing import preview, versions
+from callout_orders.notices.writing.templates import Text
 from callout_people.principals import Role
 from callout_store.errors import BadField, NotFound, Refusal
 from callout_store.work import Database

@@ -10,7 +10,8 @@ from telling import Telling
 from callout_backend.wiring import add_hooks
 from callout_dispatch import depots
 from callout_orders import orders
-from callout_orders.flow import approvals, requisitions
+from callout_orders.flow import approvals
+from callout_orders.flow.parts import requisitions
 from callout_orders.kinds.values import set_fields
 from callout_people.users import Role
 from callout_store.ids import new_id

@@ -16,7 +16,7 @@ from telling import SECRET, Telling
 from callout_backend.doors import cards
 from callout_backend.notify import links
 from callout_backend.settings import Settings
-from callout_orders.channels import ciphers
+from callout_orders.channels.chat import ciphers
 from callout_orders.notices.settings import add_address
 from callout_orders.notices.terms import Medium
 from callout_people.principals import Role

@@ -17,9 +17,10 @@ from callout_backend.notify.by_apprise import why_not
 from callout_backend.notify.robots import dingtalk_sign, feishu_sign, split_mentions
 from callout_backend.notify.wire import Answer, Wire, judge
 from callout_backend.wiring import add_hooks
-from callout_orders.notices import channels, outgoing, settling
+from callout_orders.notices import channels
 from callout_orders.notices.channels import NewChannel
-from callout_orders.notices.outgoing import Outcome
+from callout_orders.notices.sending import outgoing, settling
+from callout_orders.notices.sending.outgoing import Outcome
 from callout_orders.notices.terms import Medium
 from callout_people.principals import Role
 from callout_store.work import Database

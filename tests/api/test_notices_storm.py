@@ -15,8 +15,8 @@ from telling import Telling
 
 from callout_backend.notify.adapter import MemoryAdapter
 from callout_backend.wiring import add_hooks
-from callout_orders.notices import outgoing, settling
-from callout_orders.notices.outgoing import Outcome
+from callout_orders.notices.sending import outgoing, settling
+from callout_orders.notices.sending.outgoing import Outcome
 from callout_orders.notices.terms import ROBOT_PER_MINUTE, Medium
 from callout_store.work import Database
 

@@ -13,7 +13,7 @@ from callout_backend.jobs.plans import plan_handler
 from callout_backend.settings import Settings
 from callout_dispatch import policies
 from callout_dispatch.policy import STANDARD, to_json
-from callout_graphql.operations_plans import ACCEPT_PLAN, ASK_PLAN, ASK_WHAT_IF, PLAN, PLANS
+from callout_graphql.operations.plans import ACCEPT_PLAN, ASK_PLAN, ASK_WHAT_IF, PLAN, PLANS
 from callout_people.principals import Role
 from callout_store.ids import new_id, parse_id
 from callout_store.work import Database

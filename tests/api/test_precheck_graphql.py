@@ -8,7 +8,7 @@ from graph import Graph, application, someone, token_of
 from worlds import World
 
 from callout_backend.settings import Settings
-from callout_graphql.operations_precheck import PRECHECK
+from callout_graphql.operations.precheck import PRECHECK
 from callout_people.principals import Role
 from callout_store.work import Database
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from callout_orders import customers, intake, orders, progress, reading
-from callout_orders.flow import archive
+from callout_orders.flow.ending import archive
 from callout_store.ids import new_id
 from callout_store.work import Database, Work
 

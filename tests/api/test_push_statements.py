@@ -12,7 +12,7 @@ from callout_dispatch import second_visit
 from callout_orders.desk import following
 from callout_orders.flow import run as flow_run
 from callout_orders.notices import fan
-from callout_orders.precheck import links
+from callout_orders.precheck.alike import links
 from callout_orders.sla import states
 from callout_store.work import Database
 

@@ -12,7 +12,7 @@ from callout_backend.wiring import add_hooks
 from callout_orders import orders
 from callout_orders.knowledge import articles, offers, standing
 from callout_orders.knowledge.articles import ArticleText
-from callout_orders.precheck import links
+from callout_orders.precheck.alike import links
 from callout_store import outbox
 from callout_store.errors import LimitExceeded, NotFound, StaleRevision, WrongState
 from callout_store.ids import new_id

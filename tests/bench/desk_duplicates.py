@@ -21,11 +21,12 @@ from callout_backend.demo import sf311
 from callout_backend.embedded import Urls
 from callout_orders import customers
 from callout_orders.customers import NewContact, NewCustomer, NewSite
-from callout_orders.precheck import search, taking
-from callout_orders.precheck.duplicates import Traits, likeness
-from callout_orders.precheck.serials import key
+from callout_orders.precheck import taking
+from callout_orders.precheck.alike import search
+from callout_orders.precheck.alike.duplicates import Traits, likeness
 from callout_orders.precheck.settings import Duplicates
 from callout_orders.precheck.terms import Request
+from callout_orders.precheck.text.serials import key
 from callout_store.ids import new_id
 from callout_store.work import Database
 

@@ -25,7 +25,7 @@ from worlds import World
 from callout_backend.jobs.drain import Drainer
 from callout_backend.notify.adapter import MemoryAdapter, Parcel
 from callout_backend.notify.pump import handlers_of
-from callout_orders.notices.outgoing import Outcome
+from callout_orders.notices.sending.outgoing import Outcome
 from callout_orders.notices.terms import ROBOT_PER_MINUTE, Medium
 from callout_people.principals import Role
 from callout_store.work import Database

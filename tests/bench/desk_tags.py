@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from desk_report import Row, spread, verdict
 
-from callout_orders.precheck.tags import Keyword, Tagger, tags_of
-from callout_orders.precheck.words import fold, is_word
+from callout_orders.precheck.text.tags import Keyword, Tagger, tags_of
+from callout_orders.precheck.text.words import fold, is_word
 
 KEYWORDS = 5_000
 CHARS = 2_000

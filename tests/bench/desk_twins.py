@@ -18,7 +18,7 @@ from uuid import UUID
 from rapidfuzz import fuzz
 
 from callout_backend.demo import sf311
-from callout_orders.precheck.duplicates import Traits
+from callout_orders.precheck.alike.duplicates import Traits
 from callout_store.ids import new_id
 
 EACH: Final = 100

@@ -18,8 +18,9 @@ from worlds import World
 
 from callout_backend.app import create_app
 from callout_backend.settings import Settings
-from callout_orders.channels import accounts, conversation, inbox
+from callout_orders.channels import accounts, inbox
 from callout_orders.channels.accounts import ChannelInput
+from callout_orders.channels.conversations import conversation
 from callout_orders.channels.terms import Inbound
 from callout_orders.kinds import versions
 from callout_people.passwords import Passwords

@@ -27,10 +27,14 @@ from callout_backend.notify.adapter import MemoryAdapter
 from callout_backend.settings import Settings
 from callout_backend.wiring import add_hooks
 from callout_orders import orders
-from callout_orders.desk import fallback, presence, queue, respond, todos
-from callout_orders.flow import approvals, hand, requisitions
+from callout_orders.desk import queue, respond, todos
+from callout_orders.desk.staff import presence
+from callout_orders.desk.unanswered import fallback
+from callout_orders.flow import approvals, hand
+from callout_orders.flow.parts import requisitions
 from callout_orders.kinds.values import set_fields
-from callout_orders.precheck import links, many, taking
+from callout_orders.precheck import many, taking
+from callout_orders.precheck.alike import links
 from callout_orders.precheck.terms import Request
 from callout_orders.sla import pausing, tiers
 from callout_store.errors import Refusal

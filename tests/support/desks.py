@@ -15,8 +15,10 @@ from worlds import World
 from callout_backend.jobs import desk as jobs
 from callout_backend.jobs.drain import drain
 from callout_backend.wiring import add_hooks
-from callout_orders.desk import fallback, presence, queue, respond, teams
-from callout_orders.desk.team_terms import DutyGiven, MemberGiven, TeamGiven
+from callout_orders.desk import queue, respond
+from callout_orders.desk.staff import presence, teams
+from callout_orders.desk.staff.team_terms import DutyGiven, MemberGiven, TeamGiven
+from callout_orders.desk.unanswered import fallback
 from callout_people.principals import Role
 from callout_people.users import NewUser, create_users
 from callout_store.clock import ManualClock

@@ -7,8 +7,8 @@ import asyncio
 import sys
 from uuid import UUID
 
-from callout_orders.notices import outgoing, settling
-from callout_orders.notices.outgoing import Outcome
+from callout_orders.notices.sending import outgoing, settling
+from callout_orders.notices.sending.outgoing import Outcome
 from callout_store.sealing import Seal
 from callout_store.work import Database
 

@@ -12,9 +12,10 @@ import pytest
 from chat_calls import robot_call
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from callout_orders.channels import ciphers, inbox
-from callout_orders.channels.calls import Call, message_key, understand
-from callout_orders.channels.ciphers import Forged
+from callout_orders.channels import inbox
+from callout_orders.channels.chat import ciphers
+from callout_orders.channels.chat.calls import Call, message_key, understand
+from callout_orders.channels.chat.ciphers import Forged
 from callout_orders.channels.terms import Account, ChannelKind, Inbound
 
 KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"

@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from callout_orders.channels import ciphers, flat_xml
-from callout_orders.channels.ciphers import BadKey, Forged
-from callout_orders.channels.flat_xml import BadXml
+from callout_orders.channels.chat import ciphers, flat_xml
+from callout_orders.channels.chat.ciphers import BadKey, Forged
+from callout_orders.channels.chat.flat_xml import BadXml
 
 KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 RANDOM = b"0123456789abcdef"

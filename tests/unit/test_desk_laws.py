@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callout_orders.desk.assign_rules import Member, TeamRule, choose_handler, choose_team
-from callout_orders.desk.duty import DutyRow, on_duty, wall
-from callout_orders.desk.watch_rules import (
+from callout_orders.desk.staff.duty import DutyRow, on_duty, wall
+from callout_orders.desk.unanswered.watch_rules import (
     PRESENCE_TIMEOUT,
     ByWhat,
     Flag,

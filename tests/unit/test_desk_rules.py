@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from callout_orders.desk import todos
 from callout_orders.desk.assign_rules import Fit, Member, TeamRule, choose_handler, choose_team
-from callout_orders.desk.duty import DutyRow, on_duty
+from callout_orders.desk.staff.duty import DutyRow, on_duty
 from callout_orders.desk.todo_texts import TEXTS, say
-from callout_orders.desk.watch_rules import (
+from callout_orders.desk.unanswered.watch_rules import (
     ByWhat,
     Flag,
     Presence,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from callout_orders.channels import mail
+from callout_orders.channels.mailbox import mail
 
 
 def made(body: str = "The pump leaks", *, headers: dict[str, str] | None = None, **more: Any) -> bytes:

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callout_orders.notices import bucket, quiet, templates, terms, texts
-from callout_orders.notices.batches import DIGEST_MAX, Batch, Waiting, plan
-from callout_orders.notices.bucket import Bucket
-from callout_orders.notices.settling import BACKOFF_MAX_S, backoff_s
-from callout_orders.notices.templates import BadTemplate, Text
+from callout_orders.notices import quiet, terms
+from callout_orders.notices.sending import bucket
+from callout_orders.notices.sending.batches import DIGEST_MAX, Batch, Waiting, plan
+from callout_orders.notices.sending.bucket import Bucket
+from callout_orders.notices.sending.settling import BACKOFF_MAX_S, backoff_s
+from callout_orders.notices.writing import templates, texts
+from callout_orders.notices.writing.templates import BadTemplate, Text
 
 SHANGHAI, NEW_YORK = ZoneInfo("Asia/Shanghai"), ZoneInfo("America/New_York")
 

@@ -7,9 +7,9 @@ import pytest
 from callout_orders.checks import Gather
 from callout_orders.kinds.terms import DescriptionCheck, Kind, Label, PhoneCheck, RequiredCheck, Step
 from callout_orders.precheck import rules
-from callout_orders.precheck.extract import extract
-from callout_orders.precheck.finds import USED_FROM
 from callout_orders.precheck.product_terms import product
+from callout_orders.precheck.text.extract import extract
+from callout_orders.precheck.text.finds import USED_FROM
 
 PRODUCTS = (
     product("CP-60", "Charging pile", "充电桩", pattern=r"CP-\d{4}-[A-Z]{2}\d{6}"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callout_orders.precheck.duplicates import Likeness, Traits, likeness, nearness
+from callout_orders.precheck.alike.duplicates import Likeness, Traits, likeness, nearness
 from callout_orders.precheck.settings import Duplicates
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

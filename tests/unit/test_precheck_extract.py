@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callout_orders.precheck.extract import extract
-from callout_orders.precheck.finds import USED_FROM, Find, settled
 from callout_orders.precheck.product_terms import product
-from callout_orders.precheck.words import fold, narrow
+from callout_orders.precheck.text.extract import extract
+from callout_orders.precheck.text.finds import USED_FROM, Find, settled
+from callout_orders.precheck.text.words import fold, narrow
 
 ROWS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent.parent / "data" / "extraction.json").read_text(encoding="utf-8")

@@ -20,13 +20,14 @@ from callout_orders.kinds.terms import (
     SerialCheck,
     Step,
 )
-from callout_orders.precheck import phones, rules, serials
-from callout_orders.precheck.builtin_words import BUILT_IN, LABELS
+from callout_orders.precheck import rules
 from callout_orders.precheck.product_terms import fits, product
 from callout_orders.precheck.rules import Facts
-from callout_orders.precheck.tags import Keyword, Tagger, proposals_of, tags_of
 from callout_orders.precheck.terms import RequestFile
-from callout_orders.precheck.words import fold
+from callout_orders.precheck.text import phones, serials
+from callout_orders.precheck.text.builtin_words import BUILT_IN, LABELS
+from callout_orders.precheck.text.tags import Keyword, Tagger, proposals_of, tags_of
+from callout_orders.precheck.text.words import fold
 
 PILE = product(
     "CP-60", "Charging pile", "充电桩", pattern=r"CP-\d{4}-[A-Z]{2}\d{6}", example="CP-2024-AB123456"

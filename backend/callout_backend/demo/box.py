@@ -14,7 +14,7 @@ from callout_backend.texts import say
 from callout_dispatch.arrivals import tracking
 from callout_graphql.reading import sign_off_summary
 from callout_orders import signoff
-from callout_orders.flow import survey
+from callout_orders.flow.ending import survey
 from callout_orders.flow.events import LABELS
 from callout_orders.kinds.draw import svg
 from callout_orders.kinds.library import built_in

@@ -16,7 +16,9 @@ from callout_backend.jobs.drain import drain
 from callout_backend.jobs.handlers import make_handlers
 from callout_backend.settings import Settings
 from callout_dispatch import assign
-from callout_orders.desk import fallback, handing, presence, respond
+from callout_orders.desk import respond
+from callout_orders.desk.staff import presence
+from callout_orders.desk.unanswered import fallback, handing
 from callout_orders.precheck.taking import take
 from callout_orders.precheck.terms import Request, Taken
 from callout_orders.sla import pausing

@@ -22,7 +22,9 @@ from callout_backend.demo.evening import wake_steps
 from callout_backend.demo.names import PARTS
 from callout_backend.demo.sf311 import Request as CityRequest
 from callout_orders.desk import respond
-from callout_orders.flow import deadlines, reading, requisitions, survey, survey_answers
+from callout_orders.flow import deadlines, reading
+from callout_orders.flow.ending import survey, survey_answers
+from callout_orders.flow.parts import requisitions
 from callout_orders.knowledge import links
 from callout_store import timers
 from callout_store.clock import SystemClock

@@ -20,7 +20,7 @@ from callout_backend.doors import answers, chat, mail, request_form
 from callout_backend.doors.public import imports, orders
 from callout_backend.problems import EXCEPTION_HANDLERS
 from callout_backend.settings import Settings, signing_secret
-from callout_orders.channels import ciphers, flat_xml
+from callout_orders.channels.chat import ciphers, flat_xml
 from callout_people.tokens import TokenIssuer
 from callout_store.ids import new_secret
 from callout_store.work import Database

@@ -12,9 +12,9 @@ from callout_dispatch import depots
 from callout_orders import customers
 from callout_orders.channels import accounts
 from callout_orders.channels.accounts import ChannelInput
-from callout_orders.desk import directory, teams
-from callout_orders.desk.directory import Post, StaffGiven
-from callout_orders.desk.team_terms import DutyGiven, MemberGiven, TeamGiven
+from callout_orders.desk.staff import directory, teams
+from callout_orders.desk.staff.directory import Post, StaffGiven
+from callout_orders.desk.staff.team_terms import DutyGiven, MemberGiven, TeamGiven
 from callout_orders.imports import templates
 from callout_orders.knowledge import articles
 from callout_orders.precheck import keywords, products, settings

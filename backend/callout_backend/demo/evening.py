@@ -15,7 +15,9 @@ from callout_backend.demo.names import PARTS
 from callout_backend.demo.world import Staff
 from callout_orders import orders
 from callout_orders.desk import respond
-from callout_orders.flow import approvals, deadlines, reading, requisitions, survey, survey_answers
+from callout_orders.flow import approvals, deadlines, reading
+from callout_orders.flow.ending import survey, survey_answers
+from callout_orders.flow.parts import requisitions
 from callout_orders.kinds.values import set_fields
 from callout_store import timers
 from callout_store.work import Actor, Database

@@ -15,7 +15,7 @@ from callout_backend.doors.bodies import read_json
 from callout_backend.doors.signoff import CUSTOMER, HEADERS, html, locale_for
 from callout_backend.problems import current_request_id, problem_response, translate
 from callout_backend.web.answers_page import answers_page, closed_page, decided_page
-from callout_graphql.knowledge_api import ANSWER_PATH as PATH
+from callout_graphql.resolvers.knowledge_api import ANSWER_PATH as PATH
 from callout_orders.knowledge import links
 from callout_orders.knowledge.links import Decision
 from callout_store.errors import InternalFault, Refusal

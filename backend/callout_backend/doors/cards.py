@@ -18,10 +18,10 @@ from callout_backend.doors.chat import FORGERIES
 from callout_backend.doors.identity import client_address
 from callout_backend.notify import links
 from callout_backend.settings import signing_secret
-from callout_orders.channels import ciphers, flat_xml
-from callout_orders.channels.calls import WINDOW_S
-from callout_orders.channels.ciphers import BadKey, Forged
-from callout_orders.channels.flat_xml import BadXml
+from callout_orders.channels.chat import ciphers, flat_xml
+from callout_orders.channels.chat.calls import WINDOW_S
+from callout_orders.channels.chat.ciphers import BadKey, Forged
+from callout_orders.channels.chat.flat_xml import BadXml
 from callout_orders.channels.refusals import CallForged
 from callout_orders.notices import channels, states
 from callout_people import organisations

@@ -17,9 +17,11 @@ from litestar.types import ControllerRouterHandler
 
 from callout_backend.doors.identity import client_address
 from callout_backend.jobs.channels import linker
-from callout_orders.channels import accounts, calls, conversation, inbox
-from callout_orders.channels.calls import BadCall, Call, Understood
-from callout_orders.channels.ciphers import Forged
+from callout_orders.channels import accounts, inbox
+from callout_orders.channels.chat import calls
+from callout_orders.channels.chat.calls import BadCall, Call, Understood
+from callout_orders.channels.chat.ciphers import Forged
+from callout_orders.channels.conversations import conversation
 from callout_orders.channels.refusals import CallForged, CallUnreadable
 from callout_orders.channels.terms import CALL_BYTES_MAX, CHAT, Account, ChannelKind
 from callout_people import organisations

@@ -18,7 +18,8 @@ from litestar.types import ControllerRouterHandler
 
 from callout_backend.doors.identity import client_address
 from callout_backend.mail_intake import take_large, take_mail
-from callout_orders.channels import accounts, mail
+from callout_orders.channels import accounts
+from callout_orders.channels.mailbox import mail
 from callout_orders.channels.refusals import CallForged
 from callout_orders.channels.terms import ChannelKind
 from callout_people import organisations

@@ -26,7 +26,8 @@ from callout_backend.jobs.channels import linker
 from callout_backend.kept_files import Kept
 from callout_backend.problems import current_request_id, problem_response, translate
 from callout_backend.web import request_page
-from callout_orders.channels import accounts, files, offering, typed
+from callout_orders.channels import accounts, files
+from callout_orders.channels.conversations import offering, typed
 from callout_orders.channels.refusals import FileRefused, FormClosed, FormFilledByMachine
 from callout_orders.channels.terms import Account
 from callout_orders.checks import FieldsRefused

@@ -16,7 +16,7 @@ from callout_backend.notify import links
 from callout_backend.settings import Settings, signing_secret
 from callout_backend.web.notice_page import sink_page
 from callout_orders.notices import reading
-from callout_orders.notices.templates import LINK
+from callout_orders.notices.writing.templates import LINK
 from callout_people.principals import Right, require_right
 from callout_store.errors import BadField
 from callout_store.ids import parse_id

@@ -15,8 +15,8 @@ from callout_backend.doors.bodies import read_json
 from callout_backend.doors.signoff import CUSTOMER, HEADERS, html, locale_for
 from callout_backend.problems import current_request_id, problem_response, translate
 from callout_backend.web.survey_page import closed_page, form_page, thanks_page
-from callout_orders.flow import survey, survey_answers
-from callout_orders.flow.survey_answers import Answer
+from callout_orders.flow.ending import survey, survey_answers
+from callout_orders.flow.ending.survey_answers import Answer
 from callout_store.errors import (
     InternalFault,
     Refusal,

@@ -14,8 +14,9 @@ from callout_backend.jobs.chat_services import ChatServices
 from callout_backend.jobs.drain import Handler, Handlers
 from callout_backend.jobs.mail_answers import send_mail
 from callout_dispatch.arrivals import tracking
-from callout_orders.channels import accounts, conversation, desk_people, draft_rows, files, inbox
-from callout_orders.channels.drafts import Linker
+from callout_orders.channels import accounts, desk_people, files, inbox
+from callout_orders.channels.conversations import conversation, draft_rows
+from callout_orders.channels.conversations.drafts import Linker
 from callout_orders.channels.terms import CHAT, ChannelKind
 from callout_orders.knowledge import links
 from callout_store import outbox

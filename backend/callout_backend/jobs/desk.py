@@ -4,7 +4,8 @@ news: whoever has something to do, or changed where they are, is seen on the scr
 from typing import Any, Final
 from uuid import UUID
 
-from callout_orders.desk import handing, presence, watching
+from callout_orders.desk.staff import presence
+from callout_orders.desk.unanswered import handing, watching
 from callout_store.outbox import Claimed, Hopeless
 from callout_store.work import Database, Work
 from callout_sync import poke

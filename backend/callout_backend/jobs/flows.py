@@ -4,7 +4,8 @@ from uuid import UUID
 
 from callout_dispatch.second_visit import CHANNEL as VISIT_CHANNEL
 from callout_dispatch.second_visit import look
-from callout_orders.flow import deadlines, survey
+from callout_orders.flow import deadlines
+from callout_orders.flow.ending import survey
 from callout_store import timers
 from callout_store.outbox import Claimed, Hopeless
 from callout_store.work import Database, Work

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from callout_backend.jobs.address import PrivateAddress, connection
-from callout_orders.channels.mail import HEAD_BYTES_MAX, MAIL_BYTES_MAX
+from callout_orders.channels.mailbox.mail import HEAD_BYTES_MAX, MAIL_BYTES_MAX
 
 TIMEOUT_S: Final = 30.0
 MAILS_MAX: Final = 50

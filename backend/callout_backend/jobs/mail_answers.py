@@ -7,8 +7,8 @@ import ssl
 from typing import Any, Final
 
 from callout_backend.jobs.address import PrivateAddress, connection
-from callout_orders.channels import mail
 from callout_orders.channels.inbox import Stored
+from callout_orders.channels.mailbox import mail
 from callout_orders.channels.terms import Account
 from callout_store.outbox import Hopeless, Retry
 

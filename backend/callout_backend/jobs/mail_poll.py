@@ -16,7 +16,7 @@ from callout_backend.jobs.drain import Long
 from callout_backend.jobs.imap import Mailbox, MailboxFault
 from callout_backend.mail_intake import take_large, take_mail
 from callout_orders.channels import accounts, desk_people
-from callout_orders.channels.mailboxes import Progress, failed, progress, read_until
+from callout_orders.channels.mailbox.mailboxes import Progress, failed, progress, read_until
 from callout_orders.channels.terms import Account
 from callout_store import timers
 from callout_store.errors import Refusal

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from callout_orders.notices.outgoing import Outcome
+from callout_orders.notices.sending.outgoing import Outcome
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):

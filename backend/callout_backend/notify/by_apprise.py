@@ -30,7 +30,7 @@ from apprise.plugins.base import NotifyBase
 from callout_backend.notify.adapter import Adapter, Parcel
 from callout_backend.notify.heard import HEARD, Heard, Requests, Smtplib
 from callout_backend.notify.wire import THROTTLE_S, TIMEOUT_S, Answer, code_of, judge
-from callout_orders.notices.outgoing import Outcome
+from callout_orders.notices.sending.outgoing import Outcome
 from callout_orders.notices.terms import HTML
 
 SCHEMAS: Final[Mapping[str, frozenset[str]]] = {

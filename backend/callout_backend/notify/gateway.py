@@ -17,7 +17,7 @@ import msgspec
 from callout_backend.jobs.deliver import signature
 from callout_backend.notify.adapter import Adapter, Parcel
 from callout_backend.notify.wire import Wire, judge
-from callout_orders.notices.outgoing import Outcome
+from callout_orders.notices.sending.outgoing import Outcome
 
 
 class Gateway(Adapter):

@@ -20,7 +20,7 @@ from urllib3.poolmanager import PoolManager
 
 from callout_backend.jobs.address import PrivateAddress, checked_address, connection
 from callout_backend.notify.wire import TIMEOUT_S, Answer
-from callout_orders.notices.outgoing import Outcome
+from callout_orders.notices.sending.outgoing import Outcome
 
 
 class Heard:

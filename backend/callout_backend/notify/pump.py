@@ -24,12 +24,13 @@ from callout_backend.notify.robots import DingTalkRobot, FeishuRobot, WeComRobot
 from callout_backend.notify.wecom_app import WeComApp
 from callout_backend.notify.wire import Wire
 from callout_backend.settings import Settings, signing_secret
-from callout_orders.notices import fan, outgoing, pressing, settling
+from callout_orders.notices import fan
 from callout_orders.notices import settings as notice_settings
-from callout_orders.notices.compose import SINK
-from callout_orders.notices.outgoing import Outcome, Outgoing, Round
-from callout_orders.notices.templates import LINK
+from callout_orders.notices.sending import outgoing, pressing, settling
+from callout_orders.notices.sending.outgoing import Outcome, Outgoing, Round
 from callout_orders.notices.terms import HTML, Provider
+from callout_orders.notices.writing.compose import SINK
+from callout_orders.notices.writing.templates import LINK
 from callout_store import meters, outbox, timers
 from callout_store.outbox import Claimed, Hopeless
 from callout_store.work import Database, Work

@@ -17,7 +17,7 @@ import msgspec
 
 from callout_backend.notify.adapter import Adapter, Parcel
 from callout_backend.notify.wire import Wire, judge
-from callout_orders.notices.outgoing import Outcome
+from callout_orders.notices.sending.outgoing import Outcome
 
 WECOM: Final = "https://qyapi.weixin.qq.com"
 DINGTALK: Final = "https://oapi.dingtalk.com"

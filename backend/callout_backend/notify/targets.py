@@ -9,10 +9,10 @@ from typing import Final
 
 from callout_backend.doors import survey, track
 from callout_dispatch.arrivals import tracking
-from callout_graphql.knowledge_api import ANSWER_PATH
 from callout_graphql.reading import sign_off_summary
+from callout_graphql.resolvers.knowledge_api import ANSWER_PATH
 from callout_orders import signoff
-from callout_orders.flow import survey as surveys
+from callout_orders.flow.ending import survey as surveys
 from callout_orders.knowledge import links as answer_links
 from callout_orders.notices.opened import Opened
 from callout_store.errors import Refusal

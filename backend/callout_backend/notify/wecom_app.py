@@ -14,7 +14,7 @@ import msgspec
 from callout_backend.notify.adapter import Adapter, Parcel
 from callout_backend.notify.robots import WECOM, cut, plain_of
 from callout_backend.notify.wire import Answer, Wire, code_of, judge
-from callout_orders.notices.outgoing import Outcome
+from callout_orders.notices.sending.outgoing import Outcome
 
 STALE: Final = frozenset({40001, 40014, 42001})
 NOBODY: Final = frozenset({81013, 60111, 40031})

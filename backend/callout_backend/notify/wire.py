@@ -13,7 +13,7 @@ import msgspec
 
 from callout_backend.jobs.address import pin
 from callout_backend.jobs.deliver import ANSWER_BYTES_MAX, RETRIED, _retry_after_s
-from callout_orders.notices.outgoing import Outcome
+from callout_orders.notices.sending.outgoing import Outcome
 from callout_store.outbox import Hopeless, Retry
 
 TIMEOUT_S: Final = 10.0

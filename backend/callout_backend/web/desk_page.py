@@ -7,7 +7,7 @@ import msgspec
 from callout_backend.web.assets import asset
 from callout_backend.web.desk_texts import TEXTS
 from callout_backend.web.signoff_page import PAGES, both
-from callout_orders.desk.presence import HEARTBEAT_SECONDS
+from callout_orders.desk.staff.presence import HEARTBEAT_SECONDS
 
 VIEWS: Final = ("all", "unanswered", "mine", "nobodys", "flagged")
 

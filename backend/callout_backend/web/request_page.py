@@ -8,8 +8,8 @@ from markupsafe import Markup
 from callout_backend.web.assets import asset
 from callout_backend.web.request_texts import TEXTS
 from callout_backend.web.signoff_page import LOCALES, PAGES, both
+from callout_orders.channels.conversations.talk_texts import PATH_LABELS
 from callout_orders.channels.files import FILE_BYTES_MAX, FILES_MAX, FileView
-from callout_orders.channels.talk_texts import PATH_LABELS
 from callout_orders.kinds.terms import Field, FieldType, Kind, RequiredCheck
 from callout_store.errors import Refusal
 

@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 from callout_backend.web.assets import asset
 from callout_backend.web.signoff_page import LOCALES, PAGES, both
 from callout_backend.web.survey_texts import TEXTS
-from callout_orders.flow.survey import SurveyLink
+from callout_orders.flow.ending.survey import SurveyLink
 from callout_store.errors import Refusal
 
 _CLOSED: Final = {

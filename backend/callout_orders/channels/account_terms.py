@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from callout_orders import checks
-from callout_orders.channels import ciphers
+from callout_orders.channels.chat import ciphers
 from callout_orders.channels.terms import ChannelKind
 from callout_orders.checks import FieldRefused, Gather
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
-from callout_orders.channels.ciphers import Forged
+from callout_orders.channels.chat.ciphers import Forged
 from callout_orders.channels.terms import Account, Inbound
 from callout_store import outbox
 from callout_store.ids import new_id

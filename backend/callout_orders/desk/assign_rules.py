@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from callout_orders.desk.watch_rules import Rules
+from callout_orders.desk.unanswered.watch_rules import Rules
 
 
 class TeamRule(msgspec.Struct, frozen=True, kw_only=True):

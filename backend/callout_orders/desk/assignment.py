@@ -14,9 +14,9 @@ from callout_orders.desk.assign_rules import (
     choose_handler,
     choose_team,
 )
-from callout_orders.desk.handing import CHANNEL, timer_key
-from callout_orders.desk.standings import presence_of, rules_of
-from callout_orders.desk.watch_rules import (
+from callout_orders.desk.unanswered.handing import CHANNEL, timer_key
+from callout_orders.desk.unanswered.standings import presence_of, rules_of
+from callout_orders.desk.unanswered.watch_rules import (
     ByWhat,
     Presence,
     PresenceState,

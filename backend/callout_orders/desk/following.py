@@ -7,7 +7,8 @@ own again, needs somebody who answers it.
 from typing import Any, Final
 from uuid import UUID
 
-from callout_orders.desk import assignment, standings, watching
+from callout_orders.desk import assignment
+from callout_orders.desk.unanswered import standings, watching
 from callout_store.journal import Entry, write_many
 from callout_store.work import Work
 

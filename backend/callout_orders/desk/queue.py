@@ -12,8 +12,8 @@ from uuid import UUID
 import msgspec
 
 from callout_orders import checks
-from callout_orders.desk.standings import presence_of
-from callout_orders.desk.watch_rules import offline_since
+from callout_orders.desk.unanswered.standings import presence_of
+from callout_orders.desk.unanswered.watch_rules import offline_since
 from callout_orders.sla import clocks
 from callout_orders.sla.clock import MilestoneName, MilestoneState, left_at
 from callout_store.ids import parse_id

@@ -7,8 +7,9 @@ from uuid import UUID
 import msgspec
 
 from callout_orders import checks
-from callout_orders.channels import replies
-from callout_orders.desk import handing, standings, todos
+from callout_orders.channels.conversations import replies
+from callout_orders.desk import todos
+from callout_orders.desk.unanswered import handing, standings
 from callout_orders.sla import milestones
 from callout_store import timers
 from callout_store.errors import NotFound, WrongState

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from callout_orders.desk.watch_rules import Flag, Why
+from callout_orders.desk.unanswered.watch_rules import Flag, Why
 
 TEXTS: Final[dict[str, dict[str, str]]] = {
     "answer_order": {

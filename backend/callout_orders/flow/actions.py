@@ -4,9 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from callout_orders.desk import people, todos
+from callout_orders.desk import todos
+from callout_orders.desk.staff import people
 from callout_orders.desk.todos import NewTodo
-from callout_orders.flow import archive, pauses, requisitions, survey
+from callout_orders.flow import pauses
+from callout_orders.flow.ending import archive, survey
+from callout_orders.flow.parts import requisitions
 from callout_orders.flow.rows import Asked, Running
 from callout_orders.flow.state import Flow, Passed, StepState
 from callout_orders.flow.texts import missing_texts

@@ -12,7 +12,8 @@ from uuid import UUID
 
 import msgspec
 
-from callout_orders.desk import people, todos
+from callout_orders.desk import todos
+from callout_orders.desk.staff import people
 from callout_orders.desk.todos import NewTodo
 from callout_orders.flow.rows import Running
 from callout_orders.flow.state import Flow, Passed, StepState

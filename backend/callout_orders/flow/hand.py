@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from callout_orders import checks
-from callout_orders.desk import people
+from callout_orders.desk.staff import people
 from callout_orders.flow import needs, rules, run
 from callout_orders.flow.rows import Running, load
 from callout_orders.flow.state import Missing

@@ -12,8 +12,9 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from callout_orders.flow import actions, calling_off, deadlines, rules, starts
+from callout_orders.flow import actions, deadlines, rules, starts
 from callout_orders.flow.events import CALLED_OFF, DOUBLED, OUTCOME, SOLVED, VALUES, VISITS, named
+from callout_orders.flow.parts import calling_off
 from callout_orders.flow.rows import Running, load, store_asks, store_steps, store_waits
 from callout_orders.flow.starts import Beginning, Incoming
 from callout_orders.flow.state import Flow, Passed, StepState

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from callout_orders.notices import compose, facts
 from callout_orders.notices import settings as notice_settings
-from callout_orders.notices.compose import INBOX, P0, NewNotice
 from callout_orders.notices.terms import Role, told
+from callout_orders.notices.writing import compose, facts
+from callout_orders.notices.writing.compose import INBOX, P0, NewNotice
 from callout_store import outbox, timers
 from callout_store.columns import column
 from callout_store.ids import new_id

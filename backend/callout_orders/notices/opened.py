@@ -6,9 +6,10 @@ from uuid import UUID
 
 import msgspec
 
-from callout_orders.notices import settings, states, texts
-from callout_orders.notices.compose import deadline_of
-from callout_orders.notices.facts import zone_of
+from callout_orders.notices import settings, states
+from callout_orders.notices.writing import texts
+from callout_orders.notices.writing.compose import deadline_of
+from callout_orders.notices.writing.facts import zone_of
 from callout_orders.terms import ORDER_STATE_LABELS, OrderState
 from callout_store.errors import NotFound
 from callout_store.work import Work

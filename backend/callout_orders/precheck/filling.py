@@ -9,10 +9,11 @@ import msgspec
 
 from callout_orders.checks import FieldRefused
 from callout_orders.kinds.terms import Kind
-from callout_orders.precheck import phones, rules
-from callout_orders.precheck.extract import extract, misread_phone
+from callout_orders.precheck import rules
 from callout_orders.precheck.product_terms import named
 from callout_orders.precheck.terms import Fault, Found, Known, Proposal, Request, TagHit
+from callout_orders.precheck.text import phones
+from callout_orders.precheck.text.extract import extract, misread_phone
 from callout_orders.precheck.texts import NOUNS
 from callout_orders.precheck.vocabulary import Vocabulary
 from callout_orders.terms import OrderState

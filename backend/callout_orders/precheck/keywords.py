@@ -12,9 +12,9 @@ from callout_orders import checks
 from callout_orders.checks import FieldRefused, Gather
 from callout_orders.precheck import settings
 from callout_orders.precheck import texts as _texts
-from callout_orders.precheck.builtin_words import BUILT_IN
-from callout_orders.precheck.tags import KEYWORDS_MAX, WORD_CHARS_MAX, Keyword, Tagger
-from callout_orders.precheck.words import fold
+from callout_orders.precheck.text.builtin_words import BUILT_IN
+from callout_orders.precheck.text.tags import KEYWORDS_MAX, WORD_CHARS_MAX, Keyword, Tagger
+from callout_orders.precheck.text.words import fold
 from callout_orders.rows import Page, page_size, paged
 from callout_orders.terms import Priority
 from callout_store.errors import LimitExceeded

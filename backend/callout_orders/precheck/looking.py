@@ -15,10 +15,9 @@ from callout_orders import intake
 from callout_orders.checks import TEXT_CHARS_MAX, FieldRefused, Gather
 from callout_orders.kinds.terms import Kind
 from callout_orders.kinds.versions import Active
-from callout_orders.precheck import filling, matching, rules, serials, tags
-from callout_orders.precheck.duplicates import Traits
+from callout_orders.precheck import filling, matching, rules
+from callout_orders.precheck.alike.duplicates import Traits
 from callout_orders.precheck.settings import ChannelRules
-from callout_orders.precheck.tags import Hit
 from callout_orders.precheck.terms import (
     Candidate,
     Checked,
@@ -29,6 +28,8 @@ from callout_orders.precheck.terms import (
     TagHit,
     Taken,
 )
+from callout_orders.precheck.text import serials, tags
+from callout_orders.precheck.text.tags import Hit
 from callout_orders.precheck.texts import NOUNS
 from callout_orders.precheck.vocabulary import Vocabulary
 

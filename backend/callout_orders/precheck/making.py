@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from callout_orders import customers, intake
-from callout_orders.precheck import search
+from callout_orders.precheck.alike import search
 from callout_orders.precheck.looking import Look, links
 from callout_orders.precheck.terms import Candidate, Known
 from callout_store.ids import new_id

@@ -14,8 +14,9 @@ import asyncpg
 
 from callout_orders import intake
 from callout_orders.kinds import versions
-from callout_orders.precheck import links, looking, making, sheets, taking
-from callout_orders.precheck.apart import Apart
+from callout_orders.precheck import looking, making, sheets, taking
+from callout_orders.precheck.alike import links
+from callout_orders.precheck.alike.apart import Apart
 from callout_orders.precheck.looking import Begun, Look
 from callout_orders.precheck.terms import Checked, Request, Taken
 from callout_orders.precheck.vocabulary import Vocabulary, vocabulary

@@ -13,11 +13,11 @@ from uuid import UUID
 import msgspec
 
 from callout_orders.checks import FieldRefused, Gather
-from callout_orders.precheck import serials
-from callout_orders.precheck.addresses import ALIKE, alike
 from callout_orders.precheck.terms import Known, Request
+from callout_orders.precheck.text import serials
+from callout_orders.precheck.text.addresses import ALIKE, alike
+from callout_orders.precheck.text.words import fold
 from callout_orders.precheck.texts import NOUNS
-from callout_orders.precheck.words import fold
 from callout_store.errors import NotFound
 from callout_store.work import Work
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from callout_orders.precheck.serials import SerialPattern, compiled, key
-from callout_orders.precheck.words import fold
+from callout_orders.precheck.text.serials import SerialPattern, compiled, key
+from callout_orders.precheck.text.words import fold
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):

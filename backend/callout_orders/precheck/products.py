@@ -15,7 +15,7 @@ from callout_orders.checks import FieldRefused, Gather
 from callout_orders.precheck import settings
 from callout_orders.precheck import texts as _texts
 from callout_orders.precheck.product_terms import Product, product
-from callout_orders.precheck.serials import BadPattern, SerialPattern, compiled
+from callout_orders.precheck.text.serials import BadPattern, SerialPattern, compiled
 from callout_orders.rows import Page, page_size, paged
 from callout_store.errors import LimitExceeded, NotFound, StaleRevision
 from callout_store.ids import new_id

@@ -23,12 +23,12 @@ from callout_orders.kinds.terms import (
     RequiredCheck,
     SerialCheck,
 )
-from callout_orders.precheck import phones, serials
 from callout_orders.precheck.product_terms import Product, fits, named
-from callout_orders.precheck.tags import Keyword, Tagger
 from callout_orders.precheck.terms import RequestFile
+from callout_orders.precheck.text import phones, serials
+from callout_orders.precheck.text.tags import Keyword, Tagger
+from callout_orders.precheck.text.words import fold
 from callout_orders.precheck.texts import FORMS, NOUNS, PATHS
-from callout_orders.precheck.words import fold
 
 SERIAL_CHARS: Final = (3, 80)
 _OPTIONS_SHOWN: Final = 8

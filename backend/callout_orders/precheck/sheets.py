@@ -8,12 +8,14 @@ from uuid import UUID
 
 import msgspec
 
-from callout_orders.precheck import matching, search, serials
-from callout_orders.precheck.duplicates import Traits
+from callout_orders.precheck import matching
+from callout_orders.precheck.alike import search
+from callout_orders.precheck.alike.duplicates import Traits
+from callout_orders.precheck.alike.search import EACH_MAX
 from callout_orders.precheck.matching import Asset, Contact, Customer, Half, Matched, Rows, Site, Theirs
-from callout_orders.precheck.search import EACH_MAX
 from callout_orders.precheck.settings import Duplicates
 from callout_orders.precheck.terms import Candidate, Known, Request
+from callout_orders.precheck.text import serials
 from callout_store.errors import NotFound
 from callout_store.work import Work
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from callout_orders import intake
 from callout_orders.kinds import versions
-from callout_orders.precheck import links, looking, making, matching, search
+from callout_orders.precheck import looking, making, matching
+from callout_orders.precheck.alike import links, search
 from callout_orders.precheck.looking import Look
 from callout_orders.precheck.terms import Checked, Request, Taken
 from callout_orders.precheck.vocabulary import vocabulary

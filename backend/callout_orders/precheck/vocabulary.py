@@ -11,7 +11,7 @@ import msgspec
 from callout_orders.precheck import keywords, products, settings
 from callout_orders.precheck.product_terms import Product
 from callout_orders.precheck.settings import Settings
-from callout_orders.precheck.tags import Tagger
+from callout_orders.precheck.text.tags import Tagger
 from callout_store.work import Work
 
 KEPT_MAX: Final = 100

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import msgspec
 
-from callout_orders.desk import people, todos
+from callout_orders.desk import todos
+from callout_orders.desk.staff import people
 from callout_orders.sla import clock, policy
 from callout_orders.sla.clock import Event, EventKind, MilestoneName, MilestoneState, Stand
 from callout_orders.sla.clocks import (

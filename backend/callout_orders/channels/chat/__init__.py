@@ -1,0 +1,1 @@
+"""What chat services send: signed, encrypted, in their own formats. Values in, values out, no I/O."""

@@ -1,0 +1,1 @@
+"""How an order ends: closed, surveyed, archived, opened again."""

@@ -1,0 +1,1 @@
+"""Parts that an order waits for: asked for, bought, taken into stock."""

@@ -1,0 +1,1 @@
+"""What a notice says: facts, templates and their versions, texts."""

@@ -1,0 +1,1 @@
+"""Orders about the same matter: found, scored, linked, merged."""

@@ -1,0 +1,1 @@
+"""What can be read out of free text: people, telephones, addresses, serials, keywords. All pure."""

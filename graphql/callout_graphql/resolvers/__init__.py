@@ -1,0 +1,1 @@
+"""Queries and mutations, by topic: mixed into the roots of `schema`."""
