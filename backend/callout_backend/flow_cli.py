@@ -77,8 +77,11 @@ def draw(kind: str, *, out: Path | None = None, locale: str | None = None, org: 
     svg = drawing.svg(library.decode(text), locale or say.locale(), events=LABELS)
     if out is None:
         sys.stdout.write(svg + "\n")
-    else:
+        return 0
+    try:
         out.write_text(svg + "\n", encoding="utf-8")
+    except OSError as fault:
+        raise SettingsError("--out", f"{out} ({fault.strerror})", "a file this user may write") from None
     return 0
 
 
@@ -89,10 +92,13 @@ def _read(file: Path) -> str:
     try:
         with file.open("rb") as opened:
             # One byte more than there may be: what is larger is refused by its size and not read whole.
-            return opened.read(TOML_BYTES_MAX + 1).decode("utf-8", "replace")
+            given = opened.read(TOML_BYTES_MAX + 1)
+            return given.decode("utf-8", "replace" if len(given) > TOML_BYTES_MAX else "strict")
     except OSError as fault:
         wanted = "a file of TOML, or the code of a kind"
         raise SettingsError("flow", f"{file} ({fault.strerror})", wanted) from None
+    except UnicodeDecodeError:
+        raise SettingsError("flow", str(file), "a file of TOML in UTF-8") from None
 
 
 def _of_organisation(slug: str) -> "list[KindVersion]":

@@ -5,14 +5,16 @@ PDFs are only ever handed out to be saved.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from callout_orders.channels.files import FILE_BYTES_MAX
-from callout_store.work import Work
-from callout_sync import attachments
+from callout_orders.channels.inbox import storable
+from callout_orders.channels.terms import FILE_BYTES_MAX
+from callout_store.work import Database, Work
+from callout_sync import attachments, loose_bytes
 from callout_sync.blobs import Storage, raw_key
 from callout_sync.picture_headers import HEAD_BYTES, Header, PictureRefused, inspect
 
@@ -39,19 +41,21 @@ _FILM_BRANDS: Final = frozenset(
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes that were looked at; with `code` they were refused, and lie nowhere. `header` is a picture's."""
+    """Bytes that were looked at; with `code` they were refused, and lie nowhere. `header` is a picture's, `claim` what `put`
+    answered."""
 
     sha256: bytes
     size_bytes: int
     media_type: str
     header: Header | None = None
     code: str | None = None
+    claim: UUID | None = None
 
 
 def look(data: bytes, *, declared: str = "application/octet-stream") -> Kept:
     """What these bytes are, whatever they were said to be."""
     digest = hashlib.sha256(data).digest()
-    declared = declared[:100] or "application/octet-stream"
+    declared = storable(declared)[:100] or "application/octet-stream"
     if not data:
         return Kept(sha256=digest, size_bytes=0, media_type=declared, code=FILE_EMPTY)
     if len(data) > FILE_BYTES_MAX:
@@ -72,19 +76,38 @@ def look(data: bytes, *, declared: str = "application/octet-stream") -> Kept:
     return Kept(sha256=digest, size_bytes=len(data), media_type=declared, code=code)
 
 
+async def put(db: Database, storage: Storage, org_id: UUID, contents: Mapping[str, bytes]) -> UUID:
+    """Put bytes into the store under keys that end with their hashes; a claim on these, to be settled in the transaction
+    that writes the rows which name them. Raises StorageUnavailable."""
+    hashes = {bytes.fromhex(key.rpartition("/")[2]) for key in contents}
+    claim = await db.run(org_id, lambda work: loose_bytes.claim(work, hashes))
+    for key, data in contents.items():
+        await storage.put(key, data)
+    return claim
+
+
 async def keep(
-    storage: Storage, org_id: UUID, data: bytes, *, declared: str = "application/octet-stream"
+    db: Database,
+    storage: Storage,
+    org_id: UUID,
+    data: bytes,
+    *,
+    declared: str = "application/octet-stream",
 ) -> Kept:
     """Look at bytes and put them into the store. Raises StorageUnavailable. Twice is once."""
     kept = look(data, declared=declared)
-    if kept.code is None:
-        await storage.put(raw_key(org_id, kept.sha256), data)
-    return kept
+    if kept.code is not None:
+        return kept
+    claim = await put(db, storage, org_id, {raw_key(org_id, kept.sha256): data})
+    return msgspec.structs.replace(kept, claim=claim)
 
 
 async def note(work: Work, kept: Kept) -> None:
-    """In the transaction that writes the file's row: a picture that was kept is owed its clean version."""
+    """In the transaction that writes the file's row: a picture that was kept is owed its clean version, and the claim on
+    the bytes is settled."""
     if kept.header is not None and kept.code is None:
         await attachments.add_blob(
             work, kept.sha256, size_bytes=kept.size_bytes, header=kept.header, code=None
         )
+    if kept.claim is not None:
+        await loose_bytes.settle(work, kept.claim)

@@ -16,7 +16,7 @@ from callout_orders import checks, intake_rows, order_parts, order_planning
 from callout_orders.checks import REFUSED, Gather
 from callout_orders.intake_rows import SLA_CHANNEL, sla_key
 from callout_orders.kinds import versions
-from callout_orders.terms import Channel, Priority
+from callout_orders.terms import TAGS_MAX, Channel, Priority
 from callout_store.errors import AlreadyExists, LimitExceeded, NotFound
 from callout_store.ids import new_id
 from callout_store.work import Work
@@ -24,7 +24,6 @@ from callout_store.work import Work
 __all__ = ["SLA_CHANNEL", "NewOrder", "OrderRef", "create_order", "create_orders", "lock_counter", "sla_key"]
 
 REFERENCES_MAX = 20
-TAGS_MAX = 40
 TAG_CHARS_MAX = 60
 
 _PRIORITIES = frozenset(p.value for p in Priority)

@@ -42,14 +42,12 @@ async def cancel_order(work: Work, order_id: UUID, reason: str, revision: int | 
 async def close_order(work: Work, order_id: UUID, revision: int | None = None) -> int:
     """Close a completed order after its sign-off; returns its revision. Closing twice changes nothing.
 
-    Refused as FlowNotThere, with what is missing, before its flow has come that far.
+    Refused with what stands in the way before its flow has come that far: WrongState, FlowNotThere.
     """
     row = await _locked(work, order_id, revision)
     if row["state"] == OrderState.CLOSED:
         return int(row["revision"])
-    if row["state"] != OrderState.COMPLETED:
-        raise WrongState(entity="work order", state=row["state"], needed=OrderState.COMPLETED.value)
-    await check_close(work, order_id)
+    await check_close(work, order_id, row["state"])
     await work.execute(
         "update work_order set state = $2, closed_at = $3, revision = revision + 1 where id = $1",
         order_id,

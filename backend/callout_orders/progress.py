@@ -1,7 +1,7 @@
 """What visits tell an order: its state, and the moments that its SLA clock waits for.
 
-On the path of every push of every phone, hence set-based: one statement where nothing changed, and up to four
-where something did, for any number of orders.
+On the path of every push of every phone, hence set-based: one statement where nothing changed, and one more where
+something did, for any number of orders; the rest joins what is put off.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,7 +16,7 @@ from callout_orders.sla import milestones
 from callout_orders.sla.clock import MilestoneName
 from callout_orders.terms import OrderState
 from callout_store import timers
-from callout_store.journal import Entry, write
+from callout_store.journal import Entry, write_later
 from callout_store.work import Work
 
 
@@ -49,14 +49,17 @@ async def hold(work: Work, order_ids: Collection[UUID]) -> list[Record]:
     To be called before the visits are read from which facts are made. Two visits of one order may move at once: who
     reads first and waits second would tell the order what was true before the other one committed.
     """
-    return await work.fetch(
+    rows = await work.fetch(
         """
         select id, state, responded_at, arrived_at, resolved_at, canceled_at, closed_at, reopened_at,
-               respond_due_at, arrive_due_at, resolve_due_at
+               respond_due_at, arrive_due_at, resolve_due_at, flow_waits
         from work_order where org_id = callout_org() and id = any($1::uuid[]) order by id for no key update
         """,
         sorted(order_ids),
     )
+    # Their flows look next, and need not ask again.
+    work.flows |= {row["id"]: frozenset(row["flow_waits"]) for row in rows}
+    return rows
 
 
 async def apply_visit_facts(
@@ -111,8 +114,7 @@ async def apply_visit_facts(
     if not changes:
         return []
     await _store(work, changes)
-    if met:
-        await timers.cancel(work, *met)
+    timers.cancel_later(work, *met)
     if reached:
         milestones.settle_later(work, reached)
     if reopened:
@@ -136,9 +138,9 @@ async def _store(work: Work, changes: list[_Change]) -> None:
         [c.arrived_at for c in changes],
         [c.resolved_at for c in changes],
     )
-    await write(
+    write_later(
         work,
-        *(
+        [
             Entry(
                 kind="work_order.state_changed",
                 entity="work_order",
@@ -148,7 +150,7 @@ async def _store(work: Work, changes: list[_Change]) -> None:
             )
             for c in changes
             if c.before != c.state
-        ),
+        ],
     )
     work.touch("work_order", *(c.order_id for c in changes))
 

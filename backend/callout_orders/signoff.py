@@ -8,10 +8,7 @@ What was signed is canonical JSON. Its text and its SHA-256 stand on the link an
 """
 
 import asyncio
-import base64
-import hashlib
 import hmac
-import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -21,6 +18,7 @@ import msgspec
 
 from callout_orders import checks, strokes
 from callout_orders.canonical import canonical, sha256
+from callout_store import link_tokens
 from callout_store.errors import (
     LimitExceeded,
     NotFound,
@@ -28,7 +26,7 @@ from callout_store.errors import (
     SignOffLinkInvalid,
     SignOffLinkUsed,
 )
-from callout_store.ids import new_id, new_secret
+from callout_store.ids import new_id
 from callout_store.journal import Entry, write
 from callout_store.work import Work
 
@@ -39,7 +37,6 @@ LOCALES = frozenset({"en", "zh"})
 REASON_CHARS_MAX = 1000
 BULK_MAX = 1000
 
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
 
 LinkState = Literal["valid", "used", "expired", "unknown"]
 
@@ -102,14 +99,10 @@ class SignatureRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def organisation_of(token: str) -> UUID:
     """The organisation whose link this claims to be; `SignOffLinkInvalid` where it is no token at all."""
-    if not _TOKEN.fullmatch(token):
+    org_id = link_tokens.organisation_of(token)
+    if org_id is None:
         raise SignOffLinkInvalid
-    return UUID(bytes=base64.urlsafe_b64decode(token[:22] + "=="))
-
-
-def token_hash(token: str) -> bytes:
-    """What the database keeps of a token."""
-    return hashlib.sha256(token.encode()).digest()
+    return org_id
 
 
 async def create_link(
@@ -147,8 +140,7 @@ async def create_link(
         visit_id,
         work.now,
     )
-    organisation = base64.urlsafe_b64encode(work.org_id.bytes).rstrip(b"=").decode()
-    token = f"{organisation}.{new_secret()}"
+    token = link_tokens.new_token(work.org_id)
     link_id = new_id()
     await work.execute(
         """
@@ -159,7 +151,7 @@ async def create_link(
         link_id,
         order_id,
         visit_id,
-        token_hash(token),
+        link_tokens.digest(token),
         locale,
         text,
         sha256(text),
@@ -188,7 +180,7 @@ async def open_link(work: Work, token: str) -> LinkView:
         select order_id, visit_id, locale, summary, summary_sha256, expires_at, used_at
         from sign_off_link where token_hash = $1
         """,
-        token_hash(token),
+        link_tokens.digest(token),
     )
     if row is None:
         return LinkView(state="unknown")
@@ -223,7 +215,7 @@ async def consume(work: Work, token: str, sign_off: SignOff) -> Consumed:
         where token_hash = $1 and used_at is null and expires_at > $2
         returning id, order_id, visit_id, summary, summary_sha256
         """,
-        token_hash(token),
+        link_tokens.digest(token),
         work.now,
     )
     if row is None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+TAGS_MAX: Final = 40
+"""Of an order."""
 
 
 class Priority(StrEnum):

@@ -31,6 +31,8 @@ START: Final = "ck_"
 PREFIX_CHARS: Final = 8
 KEYS_MAX: Final = 200
 """Keys of one organisation that are good for something."""
+ALL_KEYS_MAX: Final = 2 * KEYS_MAX
+"""With those that were replaced and go on for a while: a key that leaked must be replaced also where there is no room."""
 RATE_PER_S: Final = 3
 """Calls a second, where nothing else is said (T2)."""
 BURST: Final = 10
@@ -40,6 +42,7 @@ OVERLAP_HOURS_MAX: Final = 24 * 30
 _KEY: Final = re.compile(r"ck_([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})")
 _COLUMNS: Final = """k.id, k.user_id, u.name, k.prefix, k.scopes, k.rate_per_s, k.burst, k.created_at, k.created_by,
     k.expires_at, k.last_used_at, k.revoked_at, k.replaced_by_id"""
+_GOOD: Final = "k.revoked_at is null and (k.expires_at is null or k.expires_at > {now})"
 _wall: Final = SystemClock()
 """Keys run out by the wall clock, as tokens do: also where the database's plays a fast day."""
 
@@ -85,7 +88,7 @@ async def create(
     scopes = _scopes(scopes)
     rate_per_s = _number("ratePerS", rate_per_s, RATE_MAX)
     burst = _number("burst", burst, BURST_MAX)
-    await _room(work)
+    await _room(work, KEYS_MAX)
     id_ = new_id()
     user_id = await create_user(
         work, NewUser(email=f"{id_.hex}@key.invalid", name=name, role=Role.INTEGRATION, locale=locale)
@@ -97,7 +100,7 @@ async def rotate(work: Work, key_id: UUID, *, overlap_hours: int = 24, days: int
     """A new key of the same system, with the same scopes and rate; the old one goes on for `overlap_hours` (0: it ends).
     Without `days` it ends when the old one would have.
 
-    Raises NotFound where there is no such key in use.
+    Raises NotFound where there is no such key in use, LimitExceeded where too many replaced ones still are.
     """
     if not 0 <= overlap_hours <= OVERLAP_HOURS_MAX:
         raise BadField(path="overlapHours", why=f"it must lie between 0 and {OVERLAP_HOURS_MAX}")
@@ -113,6 +116,7 @@ async def rotate(work: Work, key_id: UUID, *, overlap_hours: int = 24, days: int
     )
     if old is None:
         raise NotFound(entity="API key", path="id")
+    await _room(work, ALL_KEYS_MAX)
     made = await _make(
         work,
         new_id(),
@@ -168,18 +172,19 @@ async def by_id(work: Work, key_id: UUID) -> ApiKey:
     return ApiKey(**dict(row))
 
 
-async def listed(work: Work, *, ended: bool = False, limit: int = KEYS_MAX) -> list[ApiKey]:
-    """The organisation's keys, newest first; `ended`: those that are over as well."""
+async def listed(work: Work, *, ended: bool = False) -> list[ApiKey]:
+    """The organisation's keys, newest first; `ended`: those that are over as well, as many as there is room for behind the
+    others, of which none is left out."""
     rows = await work.fetch(
         f"""
         select {_COLUMNS} from api_key k join app_user u on u.org_id = k.org_id and u.id = k.user_id
-        where k.org_id = callout_org()
-          and ($1 or (k.revoked_at is null and (k.expires_at is null or k.expires_at > $2)))
-        order by k.id desc limit $3
+        cross join lateral (select {_GOOD.format(now="$2")} as good) as t
+        where k.org_id = callout_org() and ($1 or t.good)
+        order by t.good desc, k.id desc limit $3
         """,
         ended,
         _wall.now(),
-        limit,
+        ALL_KEYS_MAX,
     )
     return [ApiKey(**dict(row)) for row in rows]
 
@@ -256,16 +261,13 @@ async def _make(
     return Made(key=await by_id(work, id_), text=f"{START}{org}.{secret}")
 
 
-async def _room(work: Work) -> None:
+async def _room(work: Work, limit: int) -> None:
     good: Any = await work.fetchval(
-        """
-        select count(*) from api_key
-        where org_id = callout_org() and revoked_at is null and (expires_at is null or expires_at > $1)
-        """,
+        f"select count(*) from api_key k where k.org_id = callout_org() and {_GOOD.format(now='$1')}",
         _wall.now(),
     )
-    if good >= KEYS_MAX:
-        raise LimitExceeded(what="API keys", limit=KEYS_MAX, given=good + 1)
+    if good >= limit:
+        raise LimitExceeded(what="API keys", limit=limit, given=good + 1)
 
 
 def _scopes(given: Sequence[str]) -> list[str]:

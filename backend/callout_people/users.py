@@ -130,6 +130,21 @@ async def deactivate(work: Work, user_id: UUID, *, reason: str = "") -> bool:
     return True
 
 
+async def reactivate(work: Work, user_id: UUID) -> bool:
+    """Let a user in again, with the password they had; False where they were not shut out. Raises NotFound.
+
+    What was passed on to others stays there, and sessions that were ended stay ended.
+    """
+    was_active = await work.fetchval("select active from app_user where id = $1 for update", user_id)
+    if was_active is None:
+        raise NotFound(entity="user")
+    if was_active:
+        return False
+    await work.execute("update app_user set active = true where id = $1", user_id)
+    await write(work, Entry(kind="user.reactivated", entity="user", entity_id=user_id))
+    return True
+
+
 async def users_by_ids(work: Work, ids: Sequence[UUID]) -> list[User | None]:
     """Users in the order of the ids; None for one that is not there."""
     rows = await work.fetch(f"select {_COLUMNS} from app_user where id = any($1::uuid[])", list(ids))

@@ -241,6 +241,18 @@ class WrongState(Refusal):
     zh = "{entity}当前状态为“{state}”,此操作要求:{needed}。"
 
 
+class NotCompleted(WrongState):
+    """An order that cannot be closed yet: where its flow stands, and what lies ahead."""
+
+    en = (
+        "The {entity} is {state}; it can be closed once it is {needed}. "
+        "Its flow stands at the step {step}. Missing: {missing}. Then: {ahead}."
+    )
+    zh = (
+        "{entity}当前状态为“{state}”,{needed}后方可关闭。流程停在步骤“{step}”。尚缺:{missing}。之后:{ahead}。"
+    )
+
+
 class EngineerUnavailable(Refusal):
     code, status = "ENGINEER_UNAVAILABLE", 409
     en = "This engineer cannot take the visit: {why}. Assign by hand with `override` to insist."

@@ -61,7 +61,8 @@ def write_from(work: Work, rows: str, ids: Sequence[UUID], entries: Sequence[Ent
 
 def write_later(work: Work, entries: Sequence[Entry]) -> None:
     """Write a batch of entries at the end of this unit of work, together with what else can wait until then."""
-    work.later(INSERT, *_rows(work, entries))
+    if entries:
+        work.later(INSERT, *_rows(work, entries))
 
 
 INSERT = """

@@ -22,7 +22,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "work_order.resumed": ("Work goes on", "已恢复处理"),
     "work_order.responded": ("First answer to the customer", "已首次响应客户"),
     "work_order.answered": ("The customer was answered[: {text}]", "已答复客户[:{text}]"),
-    "work_order.handler_set": ("A handler was set", "已指定处理人"),
+    "work_order.handler_set": ("A handler was set[ ({why})]", "已指定处理人[({why})]"),
     "work_order.turned_over": ("Turned over to the fallback[ ({why})]", "已转交兜底人[({why})]"),
     "work_order.taken_over": ("Taken over[: {why}]", "已被接管[:{why}]"),
     "work_order.handed_on": ("Handed on[: {why}]", "已改派[:{why}]"),
@@ -120,6 +120,10 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "sla.paused": ("The clock stands still[: {reason}]", "计时已暂停[:{reason}]"),
     "sla.resumed": ("The clock runs again", "计时已恢复"),
     "todo.asked": ("Somebody was asked to do something[: {text}]", "已生成待办[:{text}]"),
+    "todo.passed_on": (
+        "A to-do went to somebody else[: {text}]",
+        "待办已转交他人[:{text}]",
+    ),
     "todo.acknowledged": ("A to-do was acknowledged", "待办已确认"),
     "todo.done": ("A to-do was done", "待办已完成"),
     "todo.canceled": ("A to-do is no longer wanted", "待办已取消"),
@@ -235,6 +239,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "territory.saved": ("A territory was saved", "服务区域已保存"),
     "territory.retired": ("A territory was retired", "服务区域已停用"),
     "user.created": ("A user was made", "用户已创建"),
+    "user.reactivated": ("A user was let in again", "用户已恢复启用"),
     "user.deactivated": ("A user was deactivated[: {reason}]", "用户已停用[:{reason}]"),
     "user.password_set": ("A password was set", "密码已设置"),
 }  # fmt: skip
@@ -280,6 +285,7 @@ WORDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "late": ("about to be late", "即将超时"),
         "offline": ("whoever had it is offline", "原处理人离线"),
         "nobody": ("nobody of its team is online", "小组无人在线"),
+        "left": ("whoever had it has left", "原处理人已离开"),
     },
     "flag": {
         "nobody_on_duty": ("nobody is on duty", "无人值班"),

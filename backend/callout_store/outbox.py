@@ -66,15 +66,28 @@ class Hopeless(Exception):
 
 async def send(work: Work, *messages: Message) -> None:
     """Owe effects, in this transaction. A message whose key was seen before is dropped."""
-    if not messages:
-        return
-    await work.execute(
-        """
-        insert into outbox (id, dedupe_key, channel, stream, payload, run_at)
-        select i, k, c, s, p::jsonb, coalesce(r, now())
-        from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]) as t(i, k, c, s, p, r)
-        on conflict (org_id, dedupe_key) do nothing
-        """,
+    if messages:
+        await work.execute(_SEND, *_rows(messages))
+        work.owes = True
+
+
+def send_later(work: Work, *messages: Message) -> None:
+    """As `send`, together with what else is put off."""
+    if messages:
+        work.later(_SEND, *_rows(messages))
+        work.owes = True
+
+
+_SEND = """
+insert into outbox (id, dedupe_key, channel, stream, payload, run_at)
+select i, k, c, s, p::jsonb, coalesce(r, now())
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]) as t(i, k, c, s, p, r)
+on conflict (org_id, dedupe_key) do nothing
+"""
+
+
+def _rows(messages: Sequence[Message]) -> tuple[Any, ...]:
+    return (
         [new_id() for _ in messages],
         [m.dedupe_key for m in messages],
         [m.channel for m in messages],
@@ -82,7 +95,6 @@ async def send(work: Work, *messages: Message) -> None:
         [msgspec.json.encode(m.payload).decode() for m in messages],
         [m.run_at for m in messages],
     )
-    work.owes = True
 
 
 async def claim(

@@ -5,9 +5,11 @@ without the other and no second worker can do it again. Re-arming raises the epo
 still on its way is recognised as stale by whoever handles it.
 """
 
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -53,14 +55,26 @@ async def arm(work: Work, *, key: str, due_at: datetime, channel: str, payload: 
 async def arm_many(work: Work, timers: list[tuple[str, datetime, str, Mapping[str, Any]]]) -> None:
     """Set fresh timers `(key, due_at, channel, payload)` in one statement; keys that exist are left alone, as are channels
     that rest here (`rest`)."""
+    await work.execute(_ARM, *_armed(timers))
+
+
+def arm_later(work: Work, timers: list[tuple[str, datetime, str, Mapping[str, Any]]]) -> None:
+    """As `arm_many`, together with what else is put off."""
+    if timers:
+        work.later(_ARM, *_armed(timers))
+
+
+_ARM = """
+insert into timer (key, due_at, channel, payload)
+select k, d, c, p
+from unnest($1::text::text[], $2::text::timestamptz[], $3::text::text[], $4::text::jsonb[]) as t(k, d, c, p)
+on conflict (org_id, key) do nothing
+"""
+
+
+def _armed(timers: list[tuple[str, datetime, str, Mapping[str, Any]]]) -> tuple[Any, ...]:
     timers = [timer for timer in timers if timer[2] not in _resting]
-    await work.execute(
-        """
-        insert into timer (key, due_at, channel, payload)
-        select k, d, c, p
-        from unnest($1::text::text[], $2::text::timestamptz[], $3::text::text[], $4::text::jsonb[]) as t(k, d, c, p)
-        on conflict (org_id, key) do nothing
-        """,
+    return (
         column([t[0] for t in timers]),
         column([t[1] for t in timers]),
         column([t[2] for t in timers]),
@@ -71,16 +85,28 @@ async def arm_many(work: Work, timers: list[tuple[str, datetime, str, Mapping[st
 async def move_many(work: Work, timers: list[tuple[str, datetime | None, str, Mapping[str, Any]]]) -> None:
     """Set or move timers `(key, due_at, channel, payload)` in one statement, each key once; due at None is due at once.
     Channels that rest here are left alone."""
+    await work.execute(_MOVE, *_moved(timers))
+
+
+def move_later(work: Work, timers: list[tuple[str, datetime | None, str, Mapping[str, Any]]]) -> None:
+    """As `move_many`, together with what else is put off."""
+    if timers:
+        work.later(_MOVE, *_moved(timers))
+
+
+_MOVE = """
+insert into timer (key, due_at, channel, payload)
+select k, coalesce(d, now()), c, p::jsonb
+from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) as t(k, d, c, p)
+on conflict (org_id, key) do update
+set due_at = excluded.due_at, channel = excluded.channel, payload = excluded.payload,
+    state = 'armed', epoch = timer.epoch + 1, fired_at = null
+"""
+
+
+def _moved(timers: list[tuple[str, datetime | None, str, Mapping[str, Any]]]) -> tuple[Any, ...]:
     ordered = sorted((timer for timer in timers if timer[2] not in _resting), key=lambda timer: timer[0])
-    await work.execute(
-        """
-        insert into timer (key, due_at, channel, payload)
-        select k, coalesce(d, now()), c, p::jsonb
-        from unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[]) as t(k, d, c, p)
-        on conflict (org_id, key) do update
-        set due_at = excluded.due_at, channel = excluded.channel, payload = excluded.payload,
-            state = 'armed', epoch = timer.epoch + 1, fired_at = null
-        """,
+    return (
         [t[0] for t in ordered],
         [t[1] for t in ordered],
         [t[2] for t in ordered],
@@ -131,13 +157,23 @@ async def again(work: Work, *, key: str, epoch: int, due_at: datetime, payload: 
     )
 
 
-async def cancel(work: Work, *keys: str) -> int:
-    """Cancel armed timers; a firing already on its way becomes stale by the raised epoch."""
-    return await work.execute(
-        "update timer set state = 'canceled', epoch = epoch + 1 where key = any($1) and state <> 'canceled' "
-        "and org_id = callout_org()",
-        list(keys),
-    )
+async def cancel(work: Work, *keys: str, due_after: datetime | None = None) -> int:
+    """Cancel armed timers; a firing already on its way becomes stale by the raised epoch. With `due_after` those stay that
+    are due by then."""
+    return await work.execute(_CANCEL, list(keys), due_after)
+
+
+def cancel_later(work: Work, *keys: str) -> None:
+    """As `cancel`, together with what else is put off: whoever sets one of these timers before then sets it in vain."""
+    if keys:
+        work.later(_CANCEL, list(keys), None)
+
+
+_CANCEL = """
+update timer set state = 'canceled', epoch = epoch + 1
+where org_id = callout_org() and key = any($1::text[]) and state <> 'canceled'
+  and ($2::timestamptz is null or due_at > $2::timestamptz)
+"""
 
 
 async def is_current(work: Work, *, key: str, epoch: int) -> bool:
@@ -154,7 +190,7 @@ async def is_current(work: Work, *, key: str, epoch: int) -> bool:
 async def fire_due(db: Database, *, limit: int = FIRE_MAX) -> int:
     """Fire what is due; returns how many. 0 while frozen after a leap of the clock of more than five minutes."""
     async with db.system_work() as work:
-        if await clock_frozen(work):
+        if await _clock_frozen(db, work):
             return 0
         return await work.execute(
             """
@@ -176,23 +212,33 @@ async def fire_due(db: Database, *, limit: int = FIRE_MAX) -> int:
         )
 
 
-async def clock_frozen(work: Work) -> bool:
-    """Compare the database's clock with the last look and with this process's; a leap freezes firing for a while.
+_looks: Final[WeakKeyDictionary[Database, tuple[float, float]]] = WeakKeyDictionary()
+"""What a database's clock, and the time that nobody sets, were when this process looked last."""
 
-    A server whose clock jumps a day ahead would otherwise declare every order late at once, for ever. A long pause of all
-    workers also looks like a leap against the last look, hence the comparison with the process's own clock: both must
-    agree that time passed.
+
+def _really_s() -> float:
+    """Seconds that nobody can set, through sleep of the machine as well where it counts that."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+async def _clock_frozen(db: Database, work: Work) -> bool:
+    """Whether the database's clock leapt: away from this process's, or both at once away from the time that really passed
+    since this process looked last. A leap freezes firing for a while.
+
+    A server whose clock jumps a day ahead would otherwise declare every order late at once, for ever.
     """
     row = await work.fetchrow(
-        "select extract(epoch from now() - $1::timestamptz)::float8 as skew_s, "
+        "select extract(epoch from now() - $1::timestamptz)::float8 as skew_s, extract(epoch from now())::float8 as now_s, "
         "coalesce(frozen_until > now() and frozen_until < now() + make_interval(secs => $2), false) as frozen "
         "from clock_guard",
         work.now,
         FREEZE_S * 2,
     )
     assert row is not None
-    leapt = abs(row["skew_s"]) > LEAP_MAX_S
-    if leapt:
+    now_s, really_s = row["now_s"], _really_s()
+    then_s, really_then_s = _looks.get(db, (now_s, really_s))
+    _looks[db] = now_s, really_s
+    if max(abs(row["skew_s"]), abs(now_s - then_s - (really_s - really_then_s))) > LEAP_MAX_S:
         await work.execute(
             "update clock_guard set frozen_until = now() + make_interval(secs => $1), looked_at = now()",
             FREEZE_S,

@@ -10,6 +10,7 @@ from typing import Final
 
 _PLAIN: Final[dict[str, str]] = {
     "`encrypt` is a text": "encrypt 必须是文本",
+    "nobody shuts themselves out: another admin does it": "不能停用自己的账号,请由其他管理员操作",
     "`query` is missing": "缺少 query",
     "a program comes twice": "同一程序重复出现",
     "a skill comes twice": "同一技能重复出现",

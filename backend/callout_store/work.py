@@ -99,6 +99,8 @@ class Work:
         """Whether the organisation wants to be told of journal lines, where that was read already."""
         self.kinds: dict[UUID, tuple[str, int]] = {}
         """Kinds of orders and their versions, where somebody who locked something of theirs read them already."""
+        self.flows: dict[UUID, frozenset[str]] = {}
+        """What the flows of orders wait for, of those whose rows this transaction holds: nobody else can change it."""
         self._later: list[tuple[str, str, tuple[Any, ...]]] = []
         self._after: list[Callable[[], Awaitable[None]]] = []
         self._savepoints = 0
@@ -149,7 +151,8 @@ class Work:
         return any(name == other for other, _, _ in self._later)
 
     async def flush(self, ask: str = "select") -> Record | None:
-        """Run what was put off. The database does so before the hooks and the commit; a service may do so earlier.
+        """Run what was put off. The database does so before the hooks over the journal and after them; a service, and a
+        hook, may do so earlier.
 
         `ask` reads from what has a name and returns rows; the first row of it is handed back.
         """
@@ -177,6 +180,7 @@ class Work:
         """Undo only the inner block if it raises; the exception goes on to the caller."""
         rows = {k: set(v) for k, v in self.touched.rows.items()}
         effects, lines, later = len(self._after), len(self.lines), len(self._later)
+        flows = dict(self.flows)
         self._savepoints += 1
         name = f"savepoint_{self._savepoints}"
         await self.conn.execute(f"savepoint {name}")
@@ -184,6 +188,8 @@ class Work:
             yield
         except BaseException:
             self.touched.rows = rows
+            # The locks that were taken since are gone as well.
+            self.flows = flows
             del self._after[effects:]
             del self.lines[lines:]
             del self._later[later:]
@@ -307,6 +313,7 @@ class Database:
                 if work.lines:
                     for line_hook in self.journal_hooks:
                         await line_hook(work, work.lines)
+                    await work.flush()
                 if work.touched:
                     for hook in self.hooks:
                         await hook(work, work.touched)

@@ -227,28 +227,28 @@ async def accept(
 
     Twice answers with the same visit. Raises NotFound, WrongState, BadField (no engineer), and what `assign.assign` does.
     """
-    row = await _offered(work, offer_id)
+    row = await _open(work, offer_id, "accepted")
+    if row["state"] != "accepted":
+        chosen = engineer_id or row["engineer_id"]
+        if chosen is None:
+            raise BadField(path="engineerId", why="nobody was there before: name an engineer")
+        # Calendars first, then the order, then the offer: as everywhere. Of two who take it at once, the second one waits.
+        await lock_calendars(work, [chosen])
+        row = await _open(work, offer_id, "accepted", hold=True)
     if row["state"] == "accepted":
         made: UUID = row["visit_id"]
         return made
-    chosen = engineer_id or row["engineer_id"]
-    if chosen is None:
-        raise BadField(path="engineerId", why="nobody was there before: name an engineer")
-    # Calendars first, then the order, then the offer: as everywhere.
-    await lock_calendars(work, [chosen])
     visit_id = await assign.assign(work, row["order_id"], chosen, start, override, reason)
-    taken = await work.execute(
+    await work.execute(
         """
         update visit_offer set state = 'accepted', visit_id = $2, decided_at = $3, decided_by = $4
-        where org_id = callout_org() and id = $1 and state = 'offered'
+        where org_id = callout_org() and id = $1
         """,
         offer_id,
         visit_id,
         work.now,
         work.actor.user_id,
     )
-    if not taken:
-        raise WrongState(entity="offer of a visit", state="decided", needed="an offer that is open")
     await journal.write(
         work,
         _line("work_order.visit_offer_accepted", row["order_id"], offerId=offer_id, visitId=visit_id),
@@ -259,7 +259,7 @@ async def accept(
 async def decline(work: Work, offer_id: UUID, reason: str) -> None:
     """Plan it otherwise, or not at all. Twice changes nothing. Raises NotFound, WrongState, BadField."""
     why = checked_line("reason", reason, limit=400)
-    row = await _offered(work, offer_id)
+    row = await _open(work, offer_id, "declined", hold=True)
     if row["state"] == "declined":
         return
     await work.execute(
@@ -277,7 +277,16 @@ async def decline(work: Work, offer_id: UUID, reason: str) -> None:
     )
 
 
-async def _offered(work: Work, offer_id: UUID) -> Any:
+async def _open(work: Work, offer_id: UUID, decided: str, *, hold: bool = False) -> Any:
+    """The offer, open or decided this way already; with `hold` under the lock of its order, by which all is decided."""
+    if hold:
+        await work.execute(
+            """
+            select 1 from work_order o join visit_offer f on f.org_id = o.org_id and f.order_id = o.id
+            where o.org_id = callout_org() and f.id = $1 for no key update of o
+            """,
+            offer_id,
+        )
     row = await work.fetchrow(
         """
         select order_id, engineer_id, state, visit_id from visit_offer
@@ -287,7 +296,7 @@ async def _offered(work: Work, offer_id: UUID) -> Any:
     )
     if row is None:
         raise NotFound(entity="offer of a visit", path="id")
-    if row["state"] == "withdrawn":
+    if row["state"] not in ("offered", decided):
         raise WrongState(entity="offer of a visit", state=row["state"], needed="an offer that is open")
     return row
 

@@ -30,7 +30,8 @@ class Reference:
 
 @strawberry.input
 class FileGiven:
-    """A file that comes with a request, by its media type (`image/png`)."""
+    """A file that comes with a request, by its media type (`image/png`). With the `id` that `POST /v1/files` gave, it stays
+    with the order; without one, somebody else keeps it."""
 
     media_type: str
     name: str = ""

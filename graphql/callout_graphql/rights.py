@@ -183,6 +183,8 @@ FIELDS: Final[dict[str, Right | frozenset[Role]]] = {
     "Mutation.createSignOffLink": Right.SIGN_OFF_LINK,
     "Mutation.createEnrolmentCode": Right.DEVICES_ENROL,
     "Mutation.revokeDevice": Right.DEVICES_REVOKE,
+    "Mutation.deactivateUser": Right.USERS_MANAGE,
+    "Mutation.reactivateUser": Right.USERS_MANAGE,
     "Mutation.wipeDevice": Right.DEVICES_REVOKE,
     "Mutation.cancelWipe": Right.DEVICES_REVOKE,
     "Mutation.confirmWipe": Right.SYNC,

@@ -27,6 +27,7 @@ from callout_graphql.resolvers.mutations_edits import EditMutations
 from callout_graphql.resolvers.mutations_places import PlaceMutations
 from callout_graphql.resolvers.mutations_policy import PolicyMutations
 from callout_graphql.resolvers.mutations_red import RedMutations
+from callout_graphql.resolvers.mutations_users import UserMutations
 from callout_graphql.resolvers.notices_api import NoticeMutations, NoticeQueries
 from callout_graphql.resolvers.plans_api import PlanMutations, PlanQueries
 from callout_graphql.resolvers.precheck_api import PrecheckMutations, PrecheckQueries
@@ -48,6 +49,7 @@ class Mutation(
     ChannelMutations,
     ContentMutations,
     DeviceMutations,
+    UserMutations,
     DispatchMutations,
     EditMutations,
     FlowMutations,

@@ -87,7 +87,8 @@ SOURCES: Final[dict[str, str]] = {
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened. `actor` is a person's or system's name, `role` what they were in it."""
+    """Something that happened. `actor` is a person's or system's name, `role` what they were in it; `text` is it in the
+    reader's language."""
 
     id: str
     at: datetime
@@ -98,6 +99,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     role: str | None
     visit_id: UUID | None
     data: dict[str, Any]
+    text: str
     text_en: str
     text_zh: str
 
@@ -108,7 +110,9 @@ class _Cursor(msgspec.Struct, array_like=True, frozen=True):
     id: UUID
 
 
-async def page(work: Work, order_id: UUID, *, after: str | None = None, limit: int = 50) -> Page[Line]:
+async def page(
+    work: Work, order_id: UUID, *, after: str | None = None, limit: int = 50, locale: str = "en"
+) -> Page[Line]:
     """What happened to an order, oldest first, `limit` (1..200) at a time; empty for an order that is not there."""
     size = page_size(limit)
     cursor = _read(after)
@@ -122,7 +126,7 @@ async def page(work: Work, order_id: UUID, *, after: str | None = None, limit: i
     kept = rows[:size]
     last = kept[-1] if kept else None
     return Page(
-        items=[_line(source, row) for _, source, _, row in kept],
+        items=[_line(source, row, locale) for _, source, _, row in kept],
         end_cursor=_write(_Cursor(last[0], last[1], UUID(last[2]))) if last else after,
         has_more=len(rows) > size,
     )
@@ -163,7 +167,7 @@ def _statement(source: str, sql: str, cursor: _Cursor | None) -> str:
     """
 
 
-def _line(source: str, row: Any) -> Line:
+def _line(source: str, row: Any, locale: str) -> Line:
     data = msgspec.json.decode(row["data"])
     english, chinese = texts(row["kind"], data)
     return Line(
@@ -176,6 +180,7 @@ def _line(source: str, row: Any) -> Line:
         role=row["role"],
         visit_id=row["visit_id"],
         data=data,
+        text=chinese if locale.startswith("zh") else english,
         text_en=english,
         text_zh=chinese,
     )

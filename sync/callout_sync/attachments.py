@@ -130,11 +130,18 @@ async def lock_blobs(work: Work, hashes: Iterable[bytes]) -> None:
 
 
 async def add_blob(
-    work: Work, sha256: bytes, *, size_bytes: int, header: Header | None, code: str | None
+    work: Work,
+    sha256: bytes,
+    *,
+    size_bytes: int,
+    header: Header | None,
+    code: str | None,
+    device_id: UUID | None = None,
 ) -> bool:
     """The bytes of this hash lie in the store now: `header` says what they are, or `code` why they are never shown.
 
-    False where they were there before. Attachments follow, and a worker is owed the making of the clean version.
+    `device_id`: the phone that brought them, and that counts on their being there when it sends the event of them. False
+    where they were there before. Attachments follow, and a worker is owed the making of the clean version.
     """
     await lock_blobs(work, [sha256])
     new = await work.execute(
@@ -150,9 +157,10 @@ async def add_blob(
         header.width if header is not None else None,
         header.height if header is not None else None,
         work.now,
-        work.actor.device_id,
+        device_id,
     )
     if not new:
+        await keep_for(work, sha256, device_id)
         return False
     await _follow(work, sha256)
     if header is not None:
@@ -166,6 +174,16 @@ async def add_blob(
             ),
         )
     return True
+
+
+async def keep_for(work: Work, sha256: bytes, device_id: UUID | None) -> None:
+    """A phone counts on bytes that came by another way: they are no longer anybody's to forget. The hash is locked."""
+    if device_id is not None:
+        await work.execute(
+            "update blob set device_id = $2 where org_id = callout_org() and sha256 = $1 and device_id is null",
+            sha256,
+            device_id,
+        )
 
 
 async def blob_state(work: Work, sha256: bytes) -> str | None:

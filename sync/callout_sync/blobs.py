@@ -4,6 +4,7 @@
     <org>/raw/<sha256>                       a finished file, whole, as the phone took it; never served
     <org>/clean/<sha256 of the raw file>     what is shown
     <org>/thumb/<sha256 of the raw file>     the same, small
+    <org>/mail/<sha256>                      a mail as it came, whole
 
 A raw file is named by its hash and written whole or not at all, so that writing it twice is harmless. The two made from
 it are named by it as well: made again, they replace themselves.
@@ -181,6 +182,11 @@ def raw_key(org_id: UUID, sha256: bytes) -> str:
 def clean_key(org_id: UUID, sha256: bytes, *, thumb: bool = False) -> str:
     """The name of what is shown of the file with this hash."""
     return f"{org_id}/{'thumb' if thumb else 'clean'}/{sha256.hex()}"
+
+
+def mail_key(org_id: UUID, sha256: bytes) -> str:
+    """The name of a whole mail."""
+    return f"{org_id}/mail/{sha256.hex()}"
 
 
 @contextlib.contextmanager

@@ -239,6 +239,13 @@ class Upload(Table, tablename="upload"):
     finished_at = Timestamptz(null=True, default=None)
 
 
+class StorageClaim(Table, tablename="storage_claim"):
+    org_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    sha256 = Bytea(default=None)
+    claimed_at = Timestamptz(default=None)
+
+
 class UploadPiece(Table, tablename="upload_piece"):
     org_id = UUID(default=None)
     upload_id = UUID(default=None)
@@ -274,6 +281,7 @@ TABLES: tuple[type[Table], ...] = (
     FieldVersion,
     FieldConflict,
     Blob,
+    StorageClaim,
     Upload,
     UploadPiece,
     Attachment,

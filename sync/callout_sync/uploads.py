@@ -78,11 +78,17 @@ async def create(work: Work, *, length: int | None, metadata: Metadata, concat: 
         length = sum(part.length_bytes for part in parts)
         if length > UPLOAD_BYTES_MAX:
             raise UploadTooLarge(limit=UPLOAD_BYTES_MAX, given=length)
-    known = metadata.sha256 is not None and await work.fetchval(
-        "select true from blob where org_id = callout_org() and sha256 = $1 and size_bytes = $2",
-        metadata.sha256,
-        length,
-    )
+    known = False
+    if metadata.sha256 is not None:
+        # Who clears bytes away that nothing names sees this upload, or we see that they are gone.
+        await attachments.lock_blobs(work, [metadata.sha256])
+        known = await work.fetchval(
+            "select true from blob where org_id = callout_org() and sha256 = $1 and size_bytes = $2",
+            metadata.sha256,
+            length,
+        )
+        if known:
+            await attachments.keep_for(work, metadata.sha256, work.actor.device_id)
     if not known and any(part.state != "done" for part in parts):
         raise UploadConcatInvalid(why="a part is not finished, or was joined before")
     # Not a time-ordered id: nobody may guess the address of another's upload.
@@ -205,7 +211,14 @@ async def settle(work: Work, upload: Upload, *, header: Header | None, code: str
     if row is None or row["state"] != "open":
         return []
     assert upload.sha256 is not None
-    await attachments.add_blob(work, upload.sha256, size_bytes=upload.length_bytes, header=header, code=code)
+    await attachments.add_blob(
+        work,
+        upload.sha256,
+        size_bytes=upload.length_bytes,
+        header=header,
+        code=code,
+        device_id=upload.device_id,
+    )
     parts = [UUID(part) for part in upload.parts]
     await work.execute(
         """

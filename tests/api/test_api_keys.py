@@ -148,6 +148,25 @@ async def test_what_a_key_may_be_is_bounded_and_named(world: World, monkeypatch:
     await key_of(world)
 
 
+async def test_a_key_that_is_good_is_always_listed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key from years ago that still opens the door, hidden behind those that were made and ended since."""
+    monkeypatch.setattr(api_keys, "ALL_KEYS_MAX", 3)
+    old = await key_of(world)
+    for _ in range(3):
+        over = await key_of(world)
+        await run(world, lambda work, id_=over.key.id: api_keys.revoke(work, id_))
+    shown = await run(world, lambda work: api_keys.listed(work, ended=True))
+    assert [one.id for one in shown][:2] == [old.key.id, over.key.id]
+    assert len(shown) == 3
+    # Each replacement leaves one behind that goes on for a while: they have an end as well.
+    key = old
+    for _ in range(2):
+        key = await run(world, lambda work, id_=key.key.id: api_keys.rotate(work, id_))
+    with pytest.raises(LimitExceeded):
+        await run(world, lambda work: api_keys.rotate(work, key.key.id))
+    assert {one.id for one in await run(world, api_keys.listed)} >= {old.key.id, key.key.id}
+
+
 async def test_a_scope_that_no_longer_exists_allows_nothing(world: World, client: httpx.AsyncClient) -> None:
     """A later version that takes a right away would leave it to all keys that had it."""
     key = await key_of(world, "orders:read")

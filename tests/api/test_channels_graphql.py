@@ -243,10 +243,19 @@ async def test_a_contact_asks_for_their_own_customer_with_a_picture(house: House
     made = (await house.contact.ask(SUBMIT, {"input": asked}))["submitRequest"]
     assert made["order"]["channel"] == "app"
     assert made["order"]["files"][0]["name"] == "leak.jpg"
-    row = (await house.world.fetch("select customer_id, contact_id from work_order"))[0]
+    row = (await house.world.fetch("select customer_id, contact_id from work_order order by id"))[0]
     assert tuple(row) == (house.world.customer, house.contact_id)
     again = (await house.contact.ask(SUBMIT, {"input": {**asked, "files": []}}))["submitRequest"]
     assert (again["number"], again["existing"]) == (made["number"], True)
+    # The same photograph shows a second fault as well.
+    twice = await house.http.post("/v1/files", content=picture(), headers=headers)
+    second = {
+        **asked,
+        "description": "The hose beside it is torn",
+        "key": "app-0009",
+        "files": [twice.json()["id"]],
+    }
+    assert len((await house.contact.ask(SUBMIT, {"input": second}))["submitRequest"]["order"]["files"]) == 1
     async with house.world.db.work(house.world.org) as work:
         rival = await customers.create_customer(work, customers.NewCustomer(number="C-9", name="Rival"))
     strange = await house.contact.refused(
@@ -260,6 +269,47 @@ async def test_a_contact_asks_for_their_own_customer_with_a_picture(house: House
     assert several["code"] == "FIELDS_REFUSED"
     assert {"contactPhone", "description"} <= {one["path"] for one in several["errors"]}
     assert (await house.dispatcher.refused(SUBMIT, {"input": asked}))["code"] == "NOT_ALLOWED"
+
+
+CREATE = "mutation($input: CreateWorkOrder!) { createWorkOrder(input: $input) { id files { name } } }"
+
+
+async def test_the_desks_own_files_stay_with_the_order(house: House) -> None:
+    """The picture that a rule asked for would be taken as proof, and thrown away with what nobody wanted."""
+    headers = {**house.dispatcher.headers(), "Content-Type": "image/jpeg"}
+
+    async def bring(name: str) -> str:
+        answer = await house.http.post("/v1/files", params={"name": name}, content=picture(), headers=headers)
+        return str(answer.json()["id"])
+
+    first = await bring("one.jpg")
+    order = {
+        "customerId": str(house.world.customer),
+        "siteId": str(house.world.site),
+        "description": "The pump leaks",
+        "contactPhone": "+14155552672",
+        "kind": "general",
+        "channel": "hotline",
+        "references": [{"system": "erp", "reference": "7"}],
+        "files": [
+            {"mediaType": "image/png", "id": first},
+            {"mediaType": "image/png", "name": "kept by the ERP"},
+        ],
+    }
+    made = (await house.dispatcher.ask(CREATE, {"input": order}))["createWorkOrder"]
+    assert [one["name"] for one in made["files"]] == ["one.jpg"]
+    again = (await house.dispatcher.ask(CREATE, {"input": order}))["createWorkOrder"]
+    assert again == made
+    taken = {**order, "references": []}
+    assert (await house.dispatcher.refused(CREATE, {"input": taken}))["path"] == "input.files.0"
+    second = await bring("two.jpg")
+    rest = {**taken, "files": [{"mediaType": "image/jpeg", "id": second}]}
+    strange = await house.http.post("/v1/work-orders", json=rest, headers=house.admin.headers())
+    assert (strange.status_code, strange.json()["path"]) == (422, "files.0")
+    posted = await house.http.post("/v1/work-orders", json=rest, headers=house.dispatcher.headers())
+    assert posted.status_code == 201, posted.text
+    held = await house.world.value("select order_id from intake_file where id = $1", UUID(second))
+    assert str(held) == posted.json()["id"]
 
 
 async def test_files_are_seen_by_who_sees_the_order(house: House) -> None:

@@ -1,95 +1,21 @@
 """The worker's half of chat accounts: answers and files, with services that answer errors inside of a 200, or not at all."""
 
-import io
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import UUID
 
 import pytest
-from chat_calls import CORP, KEY, TOKEN
+from chat_desk import COMPLETE, Desk, picture
 from chat_service import ChatService
-from PIL import Image
 from worlds import World
 
 from callout_backend.jobs import channels as channel_jobs
-from callout_backend.jobs.chat_services import ChatServices
-from callout_backend.jobs.drain import drain
 from callout_backend.settings import Settings
-from callout_orders.channels import accounts, files, inbox
-from callout_orders.channels.accounts import ChannelInput
-from callout_orders.channels.conversations import conversation
-from callout_orders.channels.terms import Inbound, Media
+from callout_orders.channels import files
+from callout_orders.channels.conversations import conversation, desk_drafts
+from callout_orders.channels.terms import Media
 from callout_store import outbox
 from callout_store.work import Database
 from callout_sync.blobs import Storage
-
-COMPLETE = "The pump leaks in the cellar, please call Ann at +1 415 555 2671\nSerial: SN-1"
-
-
-def picture() -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", (40, 30), "red").save(out, "JPEG")
-    return out.getvalue()
-
-
-class Desk:
-    """An organisation, its account at a service, and the worker's handlers."""
-
-    def __init__(self, world: World, service: ChatService, storage: Storage, kind: str) -> None:
-        self.world, self.service, self.storage, self.kind = world, service, storage, kind
-        self.services = ChatServices(private_allowed=True, timeout_s=5)
-
-    async def build(self, **changes: Any) -> "Desk":
-        own = {
-            "wecom": {"corpId": CORP, "agentId": 7},
-            "wechat": {"appId": CORP, "mode": "plain"},
-            "dingtalk": {"appKey": CORP, "robotCode": "robot-1"},
-        }[self.kind]
-        async with self.world.db.work(self.world.org, actor=self.world.dispatcher) as work:
-            id_ = await accounts.save(
-                work,
-                ChannelInput(
-                    code=self.kind,
-                    kind=self.kind,
-                    name=self.kind,
-                    locale="en",
-                    default_kind="service",
-                    settings={**own, "apiBase": self.service.url},
-                    secrets={"token": TOKEN, "aesKey": KEY, "appSecret": "SECapp"},
-                    **changes,
-                ),
-            )
-            found = await accounts.account(work, id_)
-        assert found is not None
-        self.account = found
-        return self
-
-    async def says(self, text: str = "", *media: Media, id_: str = "m1", **more: Any) -> UUID:
-        kind = "text" if text else "image"
-        inbound = Inbound(external_id=id_, peer="LiLei", kind=kind, text=text, media=media, **more)
-        async with self.world.db.work(self.world.org) as work:
-            return (await inbox.record(work, self.account, inbound, raw=b"x", size_bytes=1)).id
-
-    async def work(self, *channels: str) -> None:
-        made = channel_jobs.make_handlers(self.storage, self.services, "http://t")
-        await drain(self.world.db, {name: made[name] for name in channels}, only=True)
-
-    async def due(self, channel: str) -> None:
-        """What waits for a later try is due now."""
-        async with self.world.db.system_work() as work:
-            await work.execute(
-                "update outbox set run_at = now() where channel = $1 and state = 'ready'", channel
-            )
-
-    async def sent(self) -> list[Any]:
-        return await self.world.fetch(
-            "select state, reason from intake_message where direction = 'out' order by id"
-        )
-
-    async def files(self) -> list[Any]:
-        return await self.world.fetch(
-            "select id, state, code, media_type, order_id from intake_file order by id"
-        )
 
 
 @pytest.fixture
@@ -289,3 +215,60 @@ async def test_who_goes_on_in_time_is_not_shown(desk: Desk) -> None:
     await desk.work("intake.handle")
     assert await desk.world.value("select state from intake_draft") == "completed"
     assert await desk.world.value("select state from timer where channel = 'intake.patience'") == "canceled"
+
+
+async def test_who_writes_on_after_an_answer_is_seen_again(desk: Desk) -> None:
+    """The agent has answered and closed the to-do; the customer's reply would stand in a list that nobody opens."""
+    await desk.says("agent")
+    await desk.work("intake.handle")
+    draft = await desk.world.value("select id from intake_draft")
+
+    async def todos() -> list[Any]:
+        rows = await desk.world.fetch("select kind, state from todo where kind like 'intake.%' order by id")
+        return [tuple(row) for row in rows]
+
+    await desk.says("my pump leaks", id_="m2")
+    await desk.work("intake.handle")
+    assert await todos() == [("intake.agent_wanted", "open")]
+    async with desk.world.db.work(desk.world.org, actor=desk.world.dispatcher) as work:
+        await desk_drafts.answer(work, draft, "Which pump?")
+    await desk.says("the one in the cellar", id_="m3")
+    await desk.says("agent", id_="m4")
+    await desk.work("intake.handle")
+    assert await todos() == [("intake.agent_wanted", "done"), ("intake.wrote", "open")]
+    async with desk.world.db.work(desk.world.org, actor=desk.world.dispatcher) as work:
+        await desk_drafts.answer(work, draft, "I see.")
+    await desk.says("agent", id_="m5")
+    await desk.work("intake.handle")
+    async with desk.world.db.work(desk.world.org, actor=desk.world.dispatcher) as work:
+        await desk_drafts.close(work, draft, "settled by telephone")
+    assert await todos() == [
+        ("intake.agent_wanted", "done"),
+        ("intake.wrote", "done"),
+        ("intake.agent_wanted", "canceled"),
+    ]
+
+
+async def test_who_sent_a_file_that_is_not_taken_is_told(desk: Desk) -> None:
+    """A customer would wait for an answer to a report that nobody ever sees."""
+    desk.service.media["media-1"] = (b"PK report", "application/zip")
+    await desk.says("", Media(media_type="application/zip", name="report.zip", source={"mediaId": "media-1"}))
+    await desk.work("intake.handle", "intake.media")
+    await desk.work("intake.media")
+    told = await desk.world.fetch(
+        "select content ->> 'text' as text from intake_message where direction = 'out' order by id"
+    )
+    assert ["report.zip" in row["text"] for row in told] == [False, True]
+
+
+async def test_a_sender_without_end_makes_no_row_without_end(desk: Desk) -> None:
+    """Every message would be written again with all that came before it: ten thousand would fill the disk."""
+    await desk.says("agent")
+    for n in range(12):
+        await desk.says("x" * 3999, id_=f"x{n}")
+        # One look may end early on a busy machine.
+        await desk.work("intake.handle")
+    while await desk.world.value("select count(*) from intake_message where state = 'received'"):
+        await desk.work("intake.handle")
+    assert await desk.world.value("select octet_length(facts::text) from intake_draft") < 20_000
+    assert await desk.world.value("select count(*) from intake_message where state = 'handled'") == 13

@@ -19,7 +19,7 @@ from callout_orders.imports.sheets import UNPACKED_BYTES_MAX
 from callout_orders.kinds import versions
 from callout_orders.precheck import taking
 from callout_orders.precheck.alike import links
-from callout_orders.sla import policies
+from callout_orders.sla.policy import policies
 from callout_store.errors import Refusal
 from callout_store.work import Database, Work
 

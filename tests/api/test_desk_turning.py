@@ -11,8 +11,9 @@ from callout_backend.jobs.drain import drain
 from callout_backend.wiring import add_hooks
 from callout_orders.desk.unanswered import watching
 from callout_orders.precheck.alike import links
-from callout_orders.sla import pausing, policies
-from callout_orders.sla.policy import STANDARD, to_json
+from callout_orders.sla import pausing
+from callout_orders.sla.policy import policies
+from callout_orders.sla.policy.terms import STANDARD, to_json
 from callout_store.work import Database
 
 

@@ -35,9 +35,9 @@ from callout_orders.kinds.expressions import ORDER, PARTS
 from callout_orders.kinds.terms import ActionName, Field, FieldType, Step
 from callout_orders.notices.channels import NEEDS
 from callout_orders.notices.terms import MEDIA
-from callout_orders.sla import policy_body as sla_body
 from callout_orders.sla.clock import MilestoneState
-from callout_orders.sla.policy import SlaPolicy
+from callout_orders.sla.policy import body as sla_body
+from callout_orders.sla.policy.terms import SlaPolicy
 from callout_people.passwords import Passwords
 from callout_people.principals import SCOPES, Role
 from callout_people.users import NewUser, create_users

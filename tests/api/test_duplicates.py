@@ -17,14 +17,15 @@ from callout_backend.wiring import add_hooks
 from callout_dispatch import merging
 from callout_dispatch.needs import load_order, lock_waiting
 from callout_dispatch.texts import InWrongState
-from callout_orders import orders
+from callout_orders import customers, orders
 from callout_orders.checks import FieldRefused
-from callout_orders.precheck import settings, taking
+from callout_orders.flow.ending import reopening
+from callout_orders.precheck import making, settings, taking
 from callout_orders.precheck.alike import links, search
 from callout_orders.precheck.alike.duplicates import Traits
 from callout_orders.precheck.terms import Request
 from callout_orders.terms import TO_BE_PLANNED
-from callout_store.errors import WrongState
+from callout_store.errors import StaleRevision, WrongState
 from callout_store.ids import new_id
 from callout_store.work import Database
 
@@ -96,6 +97,24 @@ async def test_unlinking_starts_the_clock_and_lets_it_be_planned(db: Database, d
     assert (await kinds(db, desk, twin.id)).count("work_order.duplicate_unlinked") == 1
 
 
+async def test_what_is_over_or_was_changed_is_not_unlinked(db: Database, desk: Desk) -> None:
+    """A clock would start for an order that was closed with its first one; or over what a colleague has just decided."""
+    async with db.work(desk.org_id) as work:
+        first = await taking.take(work, desk.request())
+        twin, over = [await taking.take(work, desk.request()) for _ in range(2)]
+        # The first one's own contact reported them: nobody is told twice.
+        assert await links.reporters_by_order_ids(work, [first.id]) == [[]]
+        await work.execute(
+            "update work_order set state = 'closed', closed_at = $2 where id = $1", over.id, work.now
+        )
+        with pytest.raises(WrongState):
+            await links.unlink(work, over.id)
+        with pytest.raises(StaleRevision):
+            await links.unlink(work, twin.id, revision=77)
+    assert {over.duplicate_of_id, twin.duplicate_of_id} == {first.id}
+    assert str(over.id) not in await clocks(db, desk)
+
+
 async def test_what_is_only_alike_is_shown_and_not_linked(db: Database, desk: Desk) -> None:
     """Two faults of one machine would become one, and the second stay unmended."""
     async with db.work(desk.org_id) as work:
@@ -142,6 +161,103 @@ async def test_never_linked_to_an_order_where_the_work_is_over(db: Database, des
     assert first.id in {one.order_id for one in third.possible}
 
 
+NOBODY = "reporter_phone = null, contact_id = null"
+NO_MACHINE = "serial = null, asset_id = null"
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    (
+        ("state = 'new'", True),
+        ("state = 'canceled'", False),
+        ("state = 'closed', closed_at = $2 - interval '71 hours'", True),
+        ("state = 'closed', closed_at = $2 - interval '73 hours'", False),
+        # An open order of the same machine or telephone counts for a month, one of the same customer for three days.
+        (f"created_at = $2 - interval '29 days', {NOBODY}", True),
+        (f"created_at = $2 - interval '29 days', {NO_MACHINE}", True),
+        (f"created_at = $2 - interval '29 days', {NOBODY}, {NO_MACHINE}", False),
+        (f"created_at = $2 - interval '70 hours', {NOBODY}, {NO_MACHINE}", True),
+        ("created_at = $2 - interval '31 days'", False),
+    ),
+)
+async def test_how_far_back_is_looked(db: Database, desk: Desk, change: str, shown: bool) -> None:
+    """The pile waits for a part since three weeks, and a second engineer would be sent; or all that a customer ever ordered
+    would stand beside each new one."""
+    async with db.work(desk.org_id) as work:
+        first = await taking.take(work, desk.request())
+        await work.execute(
+            f"update work_order set {change} where id = $1 and $2::timestamptz is not null",
+            first.id,
+            work.now,
+        )
+        found = await taking.check(work, desk.request())
+    assert [one.order_id for one in found.duplicates] == [first.id] * shown
+
+
+async def test_who_reported_a_duplicate_is_known_by_it(db: Database, desk: Desk) -> None:
+    """The second caller calls again, from their own telephone and without the serial, and gets an engineer of their own."""
+    async with db.work(desk.org_id) as work:
+        first = await taking.take(work, desk.request(contact_phone="13900000001"))
+        await taking.take(work, desk.request(contact_phone="13900000002"))
+        # No longer among the latest of the customer: the way to the first order leads by the second.
+        await work.execute(
+            "update work_order set created_at = $2::timestamptz - interval '4 days' where id = $1",
+            first.id,
+            work.now,
+        )
+        again = await taking.take(
+            work, desk.request(contact_phone="13900000002", serial=None, kind="general")
+        )
+    assert again.duplicate_of_id == first.id
+
+
+@pytest.mark.parametrize("meanwhile", ("state = 'completed'", "state = 'closed'", "duplicate_of_id = $2"))
+async def test_what_ended_while_it_was_looked_at_is_not_linked_to(
+    db: Database, desk: Desk, meanwhile: str
+) -> None:
+    """The engineer closes the order in the second in which it is reported again: the report would end with it, unseen."""
+    async with db.work(desk.org_id) as work:
+        other = await taking.take(work, desk.request(description="Another matter, the lamp of the hall"))
+        first = await taking.take(work, desk.request(link_duplicates=False))
+        look = await taking._look(work, desk.request(), lock=True)
+        assert [one.order_id for one in look.duplicates if one.sure] == [first.id]
+        await work.execute(
+            f"update work_order set {meanwhile} where id = $1 and $2::uuid is not null", first.id, other.id
+        )
+        assert await making.twins(work, [look]) == [None]
+
+
+async def test_colleagues_who_report_at_once_are_one_matter(db: Database, desk: Desk) -> None:
+    """A floor without light: five people of one company send the form in the same second, each with their own telephone."""
+    phones = [f"1390000000{n}" for n in range(5)]
+    async with db.work(desk.org_id) as work:
+        for phone in phones:
+            await customers.create_contact(
+                work, customers.NewContact(customer_id=desk.customer_id, name=phone, phone=phone)
+            )
+    asked = [
+        desk.request(contact_phone=phone, serial=None, kind="general", description="三楼整层停电,灯都不亮")
+        for phone in phones
+    ]
+    made = await asyncio.gather(
+        *(db.run(desk.org_id, lambda work, one=one: taking.take(work, one)) for one in asked)  # type: ignore[misc]
+    )
+    first = [one.id for one in made if one.duplicate_of_id is None]
+    assert len(first) == 1
+    assert {one.duplicate_of_id for one in made} == {None, first[0]}
+
+
+async def test_one_reference_sent_at_once_is_one_order_and_no_duplicate(db: Database, desk: Desk) -> None:
+    """A system that sends twice because it is impatient would be told of an order that repeats itself."""
+    request = desk.request(references=(("crm", "A-1"),))
+    made = await asyncio.gather(
+        *(db.run(desk.org_id, lambda work: taking.take(work, request)) for _ in range(4))
+    )
+    assert len({one.id for one in made}) == 1
+    assert sorted(one.existing for one in made) == [False, True, True, True]
+    assert "work_order.duplicate_linked" not in await kinds(db, desk, made[0].id)
+
+
 async def test_a_duplicate_of_a_duplicate_hangs_on_the_first(db: Database, desk: Desk) -> None:
     """A chain of duplicates would lead to an order that nobody works on."""
     async with db.work(desk.org_id) as work:
@@ -183,6 +299,78 @@ async def test_the_oldest_duplicate_takes_the_place_of_one_called_off(db: Databa
     ]
     assert await clocks(db, desk) == {str(made[1].id)}
     assert [one.from_order_id for one in reporters] == [made[2].id]
+
+
+@pytest.mark.parametrize("end", ("closed", "canceled"))
+async def test_a_storm_of_reports_ends_with_its_first_order(
+    db: Database, desk: Desk, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """A whole district reports one outage: the last of its reports would stay open for ever, without a clock."""
+    monkeypatch.setattr(links, "CASCADE_ROWS", 2)
+    async with db.work(desk.org_id) as work:
+        first = await taking.take(work, desk.request())
+        made = [await taking.take(work, desk.request(contact_phone=f"1380013800{n}")) for n in range(5)]
+    async with db.work(desk.org_id) as work:
+        if end == "canceled":
+            await orders.cancel_order(work, first.id, "found the switch")
+        else:
+            await work.execute("update work_order set state = 'closed' where id = $1", first.id)
+            await links.follow(work, [(new_id(), links._entry("work_order.closed", first.id, {}))])
+    async with db.work(desk.org_id) as work:
+        rows = await work.fetch(
+            "select duplicate_of_id, state from work_order where id = any($1) order by id",
+            [o.id for o in made],
+        )
+    told = [(row["duplicate_of_id"], row["state"]) for row in rows]
+    if end == "closed":
+        assert told == [(first.id, "closed")] * 5
+    else:
+        assert told == [(None, "new")] + [(made[0].id, "new")] * 4
+        assert await clocks(db, desk) == {str(made[0].id)}
+
+
+async def test_a_duplicate_is_opened_again_by_its_first_order_only(db: Database, desk: Desk) -> None:
+    """It would stand open without a clock, in nobody's list, and its customer would wait for an engineer who never comes."""
+    async with db.work(desk.org_id) as work:
+        first = await taking.take(work, desk.request())
+        twin = await taking.take(work, desk.request())
+        await work.execute("update work_order set state = 'closed', closed_at = $1", work.now)
+    async with db.work(desk.org_id) as work:
+        with pytest.raises(FieldRefused) as refused:
+            await reopening.reopen(work, twin.id, "not mended")
+        assert not await reopening.reopen_unsatisfied(work, twin.id, "not mended")
+        assert await reopening.reopen(work, first.id, "not mended")
+    assert first.number in refused.value.why("en")
+    assert first.number in refused.value.why("zh")
+
+
+async def test_a_neighbours_report_is_shown_and_never_linked(db: Database, desk: Desk) -> None:
+    """Three shops report one dark lamp: whoever takes the calls would see no connexion; or the second shop would be told that
+    somebody comes to the first."""
+    lamp = "the street lamp in front of the house stays dark since last night"
+    async with db.work(desk.org_id) as work:
+        first = await taking.take(work, desk.request(kind="general", serial=None, description=lamp))
+        # 40 metres further, 300 metres further.
+        made = [
+            await taking.take(
+                work,
+                Request(
+                    channel="hotline",
+                    kind="general",
+                    description=f"Hello, {lamp}",
+                    contact_phone=f"+1 415 555 013{n}",
+                    address=f"{n} Next St",
+                    lat=30.27 + metres / 111_195,
+                    lng=120.13,
+                    link_duplicates=True,
+                ),
+            )
+            for n, metres in enumerate((40, 300))
+        ]
+    assert [one.duplicate_of_id for one in made] == [None, None]
+    assert [[near.order_id for near in one.possible] for one in made] == [[first.id], []]
+    assert not made[0].possible[0].sure
+    assert {reason.code for reason in made[0].possible[0].reasons} == {"text", "neighbour", "time", "place"}
 
 
 async def test_a_merge_moves_what_belongs_to_the_matter(db: Database, desk: Desk) -> None:
@@ -343,7 +531,7 @@ async def test_candidates_are_found_through_indexes(db: Database, desk: Desk, da
             lat=30.27,
             lng=120.13,
         )
-        arguments = search.arguments(traits, settings.Duplicates(), now=work.now)
+        arguments = search.arguments([traits], settings.Duplicates(), now=work.now)
         (plan,) = json.loads(
             await work.fetchval(f"explain (format json, analyze) {search.CANDIDATES}", *arguments)
         )

@@ -10,11 +10,13 @@ from callout_backend.jobs import flows
 from callout_backend.wiring import add_hooks
 from callout_dispatch import depots, second_visit
 from callout_orders import orders
+from callout_orders.desk import todos
+from callout_orders.desk.staff import people
 from callout_orders.flow import approvals, hand, reading, run
 from callout_orders.flow.ending import survey, survey_answers
 from callout_orders.flow.ending.reopening import reopen
 from callout_orders.flow.parts import requisitions
-from callout_orders.kinds import versions
+from callout_orders.kinds import library, versions
 from callout_orders.kinds.values import set_fields
 from callout_orders.precheck.alike import links
 from callout_people import users
@@ -178,6 +180,8 @@ async def test_an_approval_is_asked_once_and_again_when_the_value_changes(world:
     )
     with pytest.raises(NotYours):
         await do(world, lambda work: approvals.approve(work, asked["id"]))
+    with pytest.raises(BadField):
+        await do(world, lambda work: approvals.reject(work, asked["id"], " "), director)
     assert (
         await do(world, lambda work: approvals.reject(work, asked["id"], "too much"), director) == "rejected"
     )
@@ -204,6 +208,38 @@ async def test_an_approval_is_asked_once_and_again_when_the_value_changes(world:
         )
         == 0
     )
+
+
+async def test_an_order_that_nobody_worked_on_says_what_lies_before_its_end(world: World) -> None:
+    """That it must be completed says nothing to a clerk: where is it, and what comes before its end?"""
+    order = await world.order()
+    with pytest.raises(WrongState) as refused:
+        await do(world, lambda work: orders.close_order(work, order), Actor(role="dispatcher", locale="zh"))
+    told = refused.value.details
+    assert (told["state"], told["needed"], told["at"]) == ("new", "completed", "triage")
+    assert told["steps"] == "dispatch, on_site, quote, sign_off"
+    assert refused.value.extensions()["code"] == "WRONG_STATE"
+    repair = library.built_in()["repair"]
+    for code in ("triage", "dispatch", "on_site", "quote", "sign_off"):
+        step = repair.step(code)
+        assert step is not None
+        assert step.label.zh in refused.value.message("zh")
+    # Called off, it has no flow that could come further.
+    await do(world, lambda work: orders.cancel_order(work, order, "by mistake"))
+    with pytest.raises(WrongState) as over:
+        await do(world, lambda work: orders.close_order(work, order))
+    assert "at" not in over.value.details
+
+
+async def test_a_step_of_the_handler_and_an_approval_of_others_reach_both(world: World) -> None:
+    """Where the orders name one of those who are asked, the others must be looked for all the same."""
+    director = await boss(world)
+    order = await world.order()
+    handler = "update work_order set handler_id = $2 where id = $1"
+    await do(world, lambda work: work.execute(handler, order, world.dispatcher.user_id))
+    pairs = [("handler", order), ("role:supervisor", order)]
+    found = await do(world, lambda work: people.holders_of(work, pairs))
+    assert found == [[world.dispatcher.user_id], [director.user_id]]
 
 
 async def test_a_customer_who_is_not_content_opens_the_order_again(world: World) -> None:
@@ -258,6 +294,20 @@ async def test_an_order_that_is_called_off_leaves_its_flow(world: World) -> None
     assert armed == 0
 
 
+CLOSING = """
+code = "closing"
+label = { en = "Closing", zh = "关闭" }
+[[fields]]
+code = "cause"
+label = { en = "Cause", zh = "原因" }
+type = "text"
+[[steps]]
+code = "only"
+label = { en = "Only", zh = "唯一" }
+owner = "role:dispatcher"
+fields = ["cause"]
+on_done = [{ do = "close" }]
+"""
 ODD = """
 code = "odd"
 label = { en = "Odd", zh = "异常" }
@@ -296,6 +346,9 @@ async def test_a_broken_rule_stops_its_order_and_no_other(world: World) -> None:
     blocked = await world.value("select blocked ->> 'place' from order_step where order_id = $1", odd)
     assert blocked == "next"
     assert (await kinds(world, odd)).count("flow.blocked") == 1
+    with pytest.raises(FlowNotThere) as refused:
+        await do(world, lambda work: orders.close_order(work, odd))
+    assert "rule" in refused.value.details["missing"]
     asked = "select count(*) from todo where order_id = $1 and kind = 'flow.blocked' and state = 'open'"
     assert await world.value(asked, odd) == 1
     await phone.push(phone.command("visit.leave", visit), phone.command("visit.note", visit, {"text": "x"}))
@@ -307,6 +360,75 @@ async def test_a_broken_rule_stops_its_order_and_no_other(world: World) -> None:
     await do(world, lambda work: hand.settle_blocked(work, odd, "small", "by number"), director)
     assert await at(world, odd) == "small"
     assert await world.value(asked, odd) == 0
+
+
+STRANGE = """
+code = "strange"
+label = { en = "Strange", zh = "异常" }
+[[fields]]
+code = "size"
+label = { en = "Size", zh = "尺寸" }
+type = "text"
+[[steps]]
+code = "visit"
+label = { en = "Visit", zh = "上门" }
+owner = "role:dispatcher"
+events = ["visit_ended"]
+fields = ["size"]
+next = [{ to = "end" }]
+[[steps.approvals]]
+code = "large"
+label = { en = "Large", zh = "大件" }
+when = "fields.size == 'x' || int(fields.size) > 100"
+by = "role:supervisor"
+[[steps]]
+code = "end"
+label = { en = "End", zh = "结束" }
+owner = "role:dispatcher"
+by_hand = true
+on_done = [{ do = "close" }]
+"""
+
+
+async def test_whoever_goes_on_or_closes_past_a_broken_rule_is_told_of_it(world: World) -> None:
+    """A clerk who presses "done" or "close" would read of a fault of the house, and call the house."""
+    director = await boss(world)
+    kept = await do(world, lambda work: versions.save(work, STRANGE))
+    await do(world, lambda work: versions.activate(work, "strange", kept.version))
+    phone = world.phones[0]
+    order = await world.order(kind="strange")
+    await do(world, lambda work: set_fields(work, order, {"size": "large"}))
+    visit = await world.visit(phone, order)
+    await phone.push(phone.command("visit.complete", visit))
+    for act in (hand.complete_step, orders.close_order):
+        with pytest.raises(FlowNotThere) as refused:
+            await do(world, lambda work, act=act: act(work, order))  # type: ignore[misc]
+        assert "rule" in refused.value.details["missing"]
+    async with world.db.work(world.org) as work:
+        [standing] = await reading.standing_by_order_ids(work, [order])
+    assert standing is not None
+    assert "规则" in standing.missing_zh[0]
+    await do(world, lambda work: hand.settle_blocked(work, order, "false", "small enough"), director)
+    assert await at(world, order) == "end"
+    await do(world, lambda work: orders.close_order(work, order))
+
+
+async def test_the_supervisors_to_do_about_the_clock_ends_when_the_flow_closes_the_order(
+    world: World,
+) -> None:
+    """A supervisor would be asked for ever to hurry an order that is over: what a hook puts off must be done as well."""
+    director = await boss(world)
+    kept = await do(world, lambda work: versions.save(work, CLOSING))
+    await do(world, lambda work: versions.activate(work, "closing", kept.version))
+    order = await world.order(kind="closing")
+    warned = todos.NewTodo(
+        user_id=director.user_id, kind="sla_warning", matter=f"sla:{order}", order_id=order
+    )
+    await do(world, lambda work: todos.ask(work, [warned]))
+    await do(world, lambda work: set_fields(work, order, {"cause": "found"}))
+    assert await world.value("select state from work_order where id = $1", order) == "closed"
+    owed = "select count(*) from outbox where channel = 'sla.settle' and payload ->> 'orderId' = $1"
+    assert await world.value(owed, str(order)) >= 1
 
 
 async def test_what_was_not_bought_yet_is_not_bought_for_an_order_that_was_called_off(world: World) -> None:

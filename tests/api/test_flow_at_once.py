@@ -11,6 +11,7 @@ from worlds import World
 
 from callout_backend.embedded import Urls
 from callout_backend.wiring import add_hooks
+from callout_dispatch import second_visit
 from callout_orders.flow import approvals, hand, reading
 from callout_orders.flow.ending import survey, survey_answers
 from callout_orders.flow.parts import missing_parts, requisitions
@@ -19,7 +20,7 @@ from callout_orders.kinds.values import set_fields
 from callout_people import users
 from callout_people.principals import Role
 from callout_people.users import NewUser
-from callout_store.errors import SurveyLinkUsed
+from callout_store.errors import SurveyLinkUsed, WrongState
 from callout_store.work import Actor, Database, Work
 
 KIND = """
@@ -205,6 +206,50 @@ async def test_two_engineers_who_miss_a_part_open_one_requisition(stage: Stage) 
     await stage.both(push, ask)
     rows = await stage.world.fetch("select state from requisition where order_id = $1 order by id", order)
     assert [row["state"] for row in rows] == ["canceled", "requested"]
+
+
+async def test_two_who_take_one_offer_send_one_engineer(stage: Stage) -> None:
+    """A double click would answer with a refusal, or with a second visit for the customer to wait for."""
+    order = await stage.world.order(kind="fix")
+    offer = await stage.do(lambda work: second_visit.offer(work, order))
+    made: list[UUID] = []
+
+    async def take() -> None:
+        engineer = stage.world.phones[len(made)].engineer_id
+        made.append(await stage.do(lambda work: second_visit.accept(work, offer, engineer_id=engineer)))
+
+    await stage.both(take, take)
+    assert made[0] == made[1]
+    assert len(await stage.world.fetch("select 1 from visit where order_id = $1", order)) == 1
+
+
+async def test_an_offer_is_taken_or_declined_and_not_both(stage: Stage) -> None:
+    """An offer that reads "declined" while somebody is on the way: the next clerk sends a second engineer."""
+    order = await stage.world.order(kind="fix")
+    offer = await stage.do(lambda work: second_visit.offer(work, order))
+    engineer = stage.world.phones[0].engineer_id
+
+    async def take() -> None:
+        await stage.do(lambda work: second_visit.accept(work, offer, engineer_id=engineer))
+
+    async def decline() -> None:
+        with pytest.raises(WrongState):
+            await stage.do(lambda work: second_visit.decline(work, offer, "by telephone"))
+
+    await stage.both(take, decline)
+    await decline()
+    assert await stage.world.value("select state from visit_offer where id = $1", offer) == "accepted"
+    other = await stage.world.order(kind="fix")
+    declined = await stage.do(lambda work: second_visit.offer(work, other))
+    for _ in range(2):
+        await stage.do(lambda work: second_visit.decline(work, declined, "by telephone"))
+    with pytest.raises(WrongState):
+        await stage.do(lambda work: second_visit.accept(work, declined, engineer_id=engineer))
+    rows = await stage.world.fetch(
+        "select kind from journal where order_id = any($1) and starts_with(kind, 'work_order.visit_offer_') order by id",
+        [order, other],
+    )
+    assert [row["kind"].rpartition("_")[2] for row in rows] == ["accepted", "declined"]
 
 
 async def test_two_answers_to_one_survey(stage: Stage) -> None:

@@ -13,19 +13,21 @@ from worlds import World
 from callout_backend.wiring import add_hooks
 from callout_contracts.limits import PARTS_WANTED_MAX
 from callout_dispatch import depots
-from callout_orders import customers, orders
+from callout_orders import customers, order_parts, orders
 from callout_orders.customers import NewPart
 from callout_orders.flow.parts import requisitions
 from callout_orders.kinds import versions
 from callout_orders.kinds.values import set_fields
 from callout_orders.knowledge import closing
 from callout_orders.precheck.alike import links
-from callout_orders.sla import milestones, pausing, policies
-from callout_orders.sla.policy import STANDARD, to_json
+from callout_orders.sla import milestones, pausing
+from callout_orders.sla.policy import policies
+from callout_orders.sla.policy.terms import STANDARD, to_json
 from callout_people import users
 from callout_people.principals import Role
 from callout_people.users import NewUser
 from callout_store.clock import ManualClock
+from callout_store.errors import LimitExceeded
 from callout_store.ids import new_id
 from callout_store.work import Actor, Database
 
@@ -251,6 +253,63 @@ async def test_what_was_ordered_for_nothing_is_somebodys_to_decide(world: World,
         depot = await depots.save_depot(work, depots.NewDepot(code="D1", name="Depot", lat=37.7, lng=-122.4))
     await do(world, lambda work: requisitions.receive(work, ordered, depot))
     assert await world.value("select state from todo where kind = 'parts.not_needed'") == "done"
+
+
+ASKING = """
+code = "asking"
+label = { en = "Asking", zh = "请购" }
+[[steps]]
+code = "visit"
+label = { en = "Visit", zh = "上门" }
+owner = "engineer"
+events = ["visit_ended"]
+next = [{ to = "ask" }]
+[[steps]]
+code = "ask"
+label = { en = "Ask", zh = "请购" }
+owner = "role:dispatcher"
+events = ["parts_requested"]
+on_enter = [{ do = "request_parts" }]
+next = [{ to = "rest" }]
+[[steps]]
+code = "rest"
+label = { en = "Rest", zh = "其余" }
+owner = "role:dispatcher"
+by_hand = true
+"""
+
+
+async def test_what_a_step_brings_about_itself_moves_the_flow_in_the_same_push(world: World) -> None:
+    """The step waits for the very requisition that its own action opened: the order would stand there for ever."""
+    kept = await do(world, lambda work: versions.save(work, ASKING))
+    await do(world, lambda work: versions.activate(work, "asking", kept.version))
+    phone = world.phones[0]
+    order = await world.order(kind="asking")
+    await do(world, lambda work: order_parts.set_order_parts(work, order, [("SEAL-1", 2)]))
+    visit = await world.visit(phone, order)
+    [answer] = await phone.push(phone.command("visit.complete", visit))
+    assert answer.status == "applied"
+    assert await wanted(world, order) == [("requested", {"SEAL-1": 2}, "")]
+    live = "select step from order_step where order_id = $1 and state = 'open'"
+    assert await world.value(live, order) == "rest"
+
+
+async def test_an_order_with_too_many_requisitions_refuses_no_work(world: World) -> None:
+    """A flow that opens the one requisition too many would send the engineer's work of the day into quarantine."""
+    phone = world.phones[0]
+    order = await world.order()
+    for _ in range(50):
+        id_ = await do(world, lambda work: requisitions.request(work, order, [("SEAL-1", 1)]))
+        await do(world, lambda work, id_=id_: requisitions.cancel(work, id_, "found one"))  # type: ignore[misc]
+    await do(world, lambda work: order_parts.set_order_parts(work, order, [("SEAL-1", 1)]))
+    async with world.db.work(world.org) as work:
+        assert await requisitions.request_needed(work, [order]) == []
+    visit = await world.visit(phone, order)
+    missing = {"reason": "part_missing", "text": "seal", "parts": [{"code": "SEAL-1", "quantity": 1}]}
+    [answer] = await phone.push(phone.command("visit.could_not_complete", visit, missing))
+    assert answer.status == "applied", answer
+    with pytest.raises(LimitExceeded):
+        await do(world, lambda work: requisitions.request(work, order, [("SEAL-1", 1)]))
 
 
 async def test_a_duplicate_that_ends_with_its_first_order_needs_no_parts(world: World) -> None:

@@ -11,12 +11,15 @@ from uuid import UUID
 import pytest
 import uvicorn
 from graph import token_of
+from public_api import key_of
+from root_fields import operation_of
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from worlds import World
 
 from callout_backend.app import create_app
 from callout_backend.settings import Settings
+from callout_graphql.rights import FIELDS
 from callout_orders.sla import milestones, pausing
 from callout_people.sessions import end_sessions_of_user
 from callout_store.work import Database
@@ -237,6 +240,22 @@ async def test_what_the_protocol_forbids_closes_the_socket(
         assert await Listener(raw).closed() == code
 
 
+async def test_another_systems_key_hears_nothing(house: House) -> None:
+    """Pokes and countdowns name orders of the whole house: a partner's key is for `/v1`, whatever its scopes."""
+    key = await key_of(house.world)
+    async with connect(house.url, subprotocols=[PROTOCOL]) as raw:  # type: ignore[list-item]
+        other = Listener(raw)
+        await other.say(type="connection_init", payload={"Authorization": f"Bearer {key.text}"})
+        assert await other.closed() == 4403
+    async with house.socket(await house.token(key.key.user_id)) as system:
+        for n, name in enumerate(name for name in FIELDS if name.startswith("Subscription.")):
+            await system.subscribe(operation_of(name), str(n))
+            error = await system.hear()
+            assert (error["type"], error["payload"][0]["extensions"]["code"]) == ("error", "NOT_ALLOWED"), (
+                name
+            )
+
+
 async def test_one_id_is_for_one_running_operation(house: House) -> None:
     """Two streams under one id could not be told apart."""
     async with house.socket(await house.token(house.world.dispatcher.user_id)) as screen:
@@ -283,6 +302,11 @@ async def test_an_orders_page_counts_down_by_what_it_hears(house: House, db: Dat
         assert await states(page) == ["running", "paused", "paused"]
         await db.run(world.org, lambda work: milestones.responded(work, order_id), actor=world.dispatcher)
         assert await states(page) == ["met", "paused", "paused"]
+    # Nor does it count down for an engineer who is not sent there.
+    phone = world.phones[0]
+    async with house.socket(await house.token(phone.actor.user_id, phone.device_id)) as elsewhere:
+        await elsewhere.subscribe(query)
+        assert "NOT_FOUND" in str((await elsewhere.hear())["payload"])
     other = await World(db).build()
     assert other.dispatcher.user_id is not None
     theirs = await token_of(db, house.app.state.issuer, other.org, other.dispatcher.user_id)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from public_api import csv_bytes, headers_of, public_client, work_off, write_bomb, xlsx_bytes
 from python_calamine import load_workbook
@@ -63,6 +64,22 @@ async def test_a_reader_that_hangs_or_wants_too_much_is_ended(
     assert (await client.post("/v1/imports", content=data, headers=headers)).status_code == 202
 
 
+async def test_a_mapping_of_many_long_headers_is_carried_to_the_reader(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    """The widest mapping that is allowed must not be answered as if the database were down."""
+    columns = [{"header": f"{n}" + "头" * 195, "field": f"field.f{n}"} for n in range(200)]
+    table = [[column["header"] for column in columns], ["x"] * 200]
+    answer = await client.post(
+        "/v1/imports",
+        files={"file": ("x.csv", csv_bytes(table))},
+        data={"config": msgspec.json.encode({"columns": columns}).decode()},
+        headers=await headers_of(world),
+    )
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["rowsTotal"] == 1
+
+
 @pytest.mark.parametrize(
     ("call", "path"),
     (
@@ -81,6 +98,15 @@ async def test_a_reader_that_hangs_or_wants_too_much_is_ended(
             },
             "config.columns.0.field",
         ),
+        # More than an argument of a process may hold.
+        (
+            {
+                "files": {"file": ("x.csv", b"description\n1")},
+                "data": {"config": '{"columns": [{"header": "%s", "field": "serial"}]}' % ("h" * 1_000_000)},
+            },
+            "config.columns.0.header",
+        ),
+        ({"content": b"description\n1", "params": {"sheet": "x" * 101}}, "sheet"),
         ({"content": b"description\n1", "params": {"dryRun": "perhaps"}}, "dryRun"),
         ({"content": b"description\n1", "params": {"system": "x" * 41}}, "system"),
     ),

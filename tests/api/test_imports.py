@@ -144,6 +144,52 @@ async def test_failing_rows_stop_no_others_and_come_back_mended(
     assert await world.value("select count(*) from work_order") == 5
 
 
+async def test_a_row_whose_reference_another_row_has_is_not_passed_over_in_silence(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    """A sheet that numbers its rows anew each week would lose a week of orders as "there already"; a change that is not
+    carried out would be believed to be."""
+    headers = {**await headers_of(world), "Accept-Language": "en"}
+    first, second, third = rows(3)
+    twin = [*first[:1], "another matter altogether", *first[2:]]
+    run = await send(client, headers, csv_bytes([HEAD, first, twin, second]), dryRun=False)
+    await work_off(world.db)
+    done = await state_of(client, headers, run["id"])
+    assert (done["rowsOk"], done["rowsExisting"]) == (2, 1)
+    told = (await client.get(f"/v1/imports/{run['id']}/errors", headers=headers)).text.splitlines()
+    assert [line.split(",")[:3] for line in told[1:]] == [["3", "工单号", "BAD_FIELD/row_differs"]]
+    changed = [*second[:1], "the pump burns", *second[2:]]
+    for dry in (True, False):
+        run = await send(client, headers, csv_bytes([HEAD, first, changed, third]), dryRun=dry)
+        await work_off(world.db)
+        page = (await client.get(f"/v1/imports/{run['id']}/rows", headers=headers)).json()["items"]
+        assert [(one["state"], [fault["reason"] for fault in one["faults"]]) for one in page] == [
+            ("existing", []),
+            ("existing", ["row_differs"]),
+            ("ok", []),
+        ]
+    order = (await client.get("/v1/orders/by-reference/import/A-2", headers=headers)).json()
+    assert order["description"] == second[1]
+
+
+async def test_a_row_with_a_skill_that_nobody_knows_is_refused(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    """Such an order would wait for an engineer who does not exist."""
+    headers = await headers_of(world)
+    table = [[*HEAD, "技能"], [*rows(1)[0], "sewer:2"], [*rows(2)[1], "sewer, flying"]]
+    run = await send(client, headers, csv_bytes(table), dryRun=False)
+    await work_off(world.db)
+    done = await state_of(client, headers, run["id"])
+    assert (done["rowsOk"], done["rowsFailed"]) == (1, 1)
+    (bad,) = (
+        await client.get(f"/v1/imports/{run['id']}/rows", params={"state": "failed"}, headers=headers)
+    ).json()["items"]
+    assert [(one["column"], one["reason"]) for one in bad["faults"]] == [("技能", "not_one_of")]
+    assert "sewer" in bad["faults"][0]["text"]
+    assert await world.value("select skills::text from work_order") == '{"sewer": 2}'
+
+
 async def test_rows_without_a_reference_are_known_by_their_content(
     world: World, client: httpx.AsyncClient
 ) -> None:

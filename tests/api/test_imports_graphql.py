@@ -6,10 +6,12 @@ from typing import Any
 import httpx
 import pytest
 from graph import Graph, application, someone, token_of
-from public_api import csv_bytes, work_off
+from public_api import csv_bytes, key_of, work_off
+from root_fields import operation_of
 from worlds import World
 
 from callout_backend.settings import Settings
+from callout_graphql.rights import FIELDS
 from callout_people.principals import Role
 from callout_store.work import Database
 
@@ -131,6 +133,32 @@ async def test_keys_are_made_and_ended_by_admins_alone(
     for role in (Role.DISPATCHER, Role.ENGINEER, Role.CUSTOMER_CONTACT):
         graph = await as_(world, app, role)
         assert (await graph.refused("{ apiKeys { name } }"))["code"] == "NOT_ALLOWED"
+
+
+async def test_another_systems_key_opens_no_root_field(
+    world: World, app: tuple[Any, httpx.AsyncClient]
+) -> None:
+    """A key's scopes are written for `/v1`: a partner who tried it here would read what no scope speaks of.
+
+    Also where a session could be had in the name of the key's system, which has no password.
+    """
+    key = await key_of(world)
+    async with world.db.work(world.org) as work:
+        assert (
+            await work.fetchval("select password_hash from app_user where id = $1", key.key.user_id) is None
+        )
+    token = await token_of(world.db, app[0].state.issuer, world.org, key.key.user_id)
+    for name in sorted(FIELDS):
+        root, field = name.split(".")
+        if root not in ("Query", "Mutation"):
+            continue
+        query = {"query": operation_of(name)}
+        for headers in ({"Authorization": f"Bearer {key.text}"}, {"X-Api-Key": key.text}):
+            answer = await app[1].post("/graphql", json=query, headers=headers)
+            body = answer.json()
+            assert body["errors"][0]["extensions"]["code"] == "NOT_AUTHENTICATED", (name, headers)
+            assert not (body.get("data") or {}).get(field), name
+        assert (await Graph(app[1], token).refused(query["query"]))["code"] == "NOT_ALLOWED", name
 
 
 async def test_engineers_and_customers_see_no_imports(

@@ -17,7 +17,7 @@ from callout_backend.wiring import add_hooks
 from callout_graphql.operations.content import CONTENT
 from callout_graphql.operations.knowledge import KNOWLEDGE
 from callout_orders import orders
-from callout_orders.knowledge import articles, links, offers, search
+from callout_orders.knowledge import articles, decisions, links, offers, search
 from callout_orders.knowledge.articles import ArticleText
 from callout_people.principals import Role
 from callout_store import outbox
@@ -114,6 +114,26 @@ async def test_the_search_finds_by_words_of_both_languages(world: World) -> None
     assert en not in await found(world, "Charger does not start")
 
 
+async def test_a_word_in_the_title_says_more_than_one_in_the_text(world: World) -> None:
+    """ "Card reader reacts slowly" would stand before the article about the very fault, because it names it in passing."""
+    passing = await article(
+        world, "Card reader is slow", "Clean the slot. It may vibrate, drip and overheat too."
+    )
+    about = await article(world, "Card reader vibrates", "Tighten the two screws.")
+    assert passing < about
+    assert await found(world, "the card reader vibrates") == [about, passing]
+
+
+async def test_what_shares_a_common_word_alone_is_no_answer(world: World) -> None:
+    """Whoever asks about a burning smell must not be offered how to pay, because both speak of a machine."""
+    smell = await article(
+        world, "Burning smell from the coffee machine", "Switch the machine off and unplug it."
+    )
+    for n in range(8):
+        await article(world, f"Paying at the machine {n}", "Put a card into the machine.")
+    assert await found(world, "there is a burning smell coming out of the coffee machine") == [smell]
+
+
 async def test_articles_of_before_the_search_are_found_once_the_sweep_ran(world: World) -> None:
     """An organisation that updates has articles already; none of them may be lost to the search."""
     id_ = await article(world, "Reset the charger")
@@ -144,7 +164,7 @@ async def test_what_helped_others_comes_first(world: World) -> None:
     for _ in range(3):
         order_id = await question(world, "x")
         await act(world, lambda work, order_id=order_id: offers.offer(work, order_id, [last]))
-        await act(world, lambda work, order_id=order_id: offers.solved(work, order_id))
+        await act(world, lambda work, order_id=order_id: decisions.solved(work, order_id))
     assert (await found(world, "reset the charger"))[0] == last
 
 
@@ -222,9 +242,9 @@ async def test_an_offer_keeps_what_it_showed(world: World) -> None:
 async def test_solved_it_closes_the_order_and_its_clocks(world: World) -> None:
     """An order that the customer solved must not alarm anybody an hour later."""
     article_id, order_id = await answered(world)
-    (one,) = await act(world, lambda work: offers.solved(work, order_id))
+    (one,) = await act(world, lambda work: decisions.solved(work, order_id))
     assert (one.state, one.decided_via, one.article_id) == ("solved", "desk", article_id)
-    again = await act(world, lambda work: offers.solved(work, order_id))
+    again = await act(world, lambda work: decisions.solved(work, order_id))
     assert again == [one]
     (row,) = await world.fetch(
         "select state, closed_at, resolved_at, responded_at from work_order where id = $1", order_id
@@ -248,9 +268,9 @@ async def test_solved_it_closes_the_order_and_its_clocks(world: World) -> None:
 async def test_did_not_help_makes_it_a_malfunction(world: World) -> None:
     """R2: whoever was not helped by an article must come to a person, with the promise of one."""
     _, order_id = await answered(world)
-    (one,) = await act(world, lambda work: offers.did_not_help(work, order_id, reason="still dark"))
+    (one,) = await act(world, lambda work: decisions.did_not_help(work, order_id, reason="still dark"))
     assert one.state == "did_not_help"
-    await act(world, lambda work: offers.did_not_help(work, order_id))
+    await act(world, lambda work: decisions.did_not_help(work, order_id))
     (row,) = await world.fetch("select state, priority from work_order where id = $1", order_id)
     assert (row["state"], row["priority"]) == ("new", "P1")
     kinds = [
@@ -264,7 +284,7 @@ async def test_an_order_with_somebody_on_the_way_is_not_closed_by_an_answer(worl
     _, order_id = await answered(world)
     await world.visit(world.phones[0], order_id)
     with pytest.raises(WrongState):
-        await act(world, lambda work: offers.solved(work, order_id))
+        await act(world, lambda work: decisions.solved(work, order_id))
     (one,) = await offered(world, order_id)
     assert one.state == "offered"
 
@@ -284,7 +304,7 @@ async def test_a_canned_answer_reaches_every_open_order_of_its_code_and_closes_t
     await world.visit(world.phones[0], open_[2])
     nobody = UUID(int=7)
     closed, left = await act(
-        world, lambda work: offers.resolve_by_answer(work, [*open_, other, gone, nobody], id_)
+        world, lambda work: decisions.resolve_by_answer(work, [*open_, other, gone, nobody], id_)
     )
     assert closed == [*open_[:2], other]
     assert left == {open_[2]: "scheduled", gone: "canceled", nobody: "missing"}

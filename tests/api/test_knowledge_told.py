@@ -10,7 +10,7 @@ from telling import SECRET, Telling
 from callout_backend.notify import links
 from callout_backend.settings import Settings
 from callout_orders.flow import reading
-from callout_orders.knowledge import articles, offers, standing
+from callout_orders.knowledge import articles, decisions, offers, standing
 from callout_orders.knowledge.articles import ArticleText
 from callout_orders.sla import milestones
 from callout_store.work import Database
@@ -88,7 +88,7 @@ async def test_what_did_not_help_and_what_was_never_answered_goes_to_dispatch(
     tried = await world.order(priority="P2", kind="service", description="How do I reset the pump?")
     alone = await world.order(priority="P2", kind="service", description="xyzzy")
     await world.db.run(world.org, lambda work: offers.offer_new(work, [tried, alone]))
-    await world.db.run(world.org, lambda work: offers.did_not_help(work, tried, via="link"))
+    await world.db.run(world.org, lambda work: decisions.did_not_help(work, tried, via="link"))
     for order_id in (tried, alone):
         await world.db.run(world.org, lambda work, id_=order_id: milestones.responded(work, id_))
     async with world.db.work(world.org) as work:

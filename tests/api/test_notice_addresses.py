@@ -9,10 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from faulty_server import Asked
-from providers import Providers
+from providers import Providers, parcel
 
 from callout_backend.jobs import address
-from callout_backend.notify.adapter import Parcel
 from callout_backend.notify.by_apprise import ByApprise
 
 
@@ -27,13 +26,6 @@ class Refusing(Providers):
 async def server() -> AsyncIterator[Providers]:
     async with Refusing() as made:
         yield made
-
-
-def parcel(medium: str, to: str) -> Parcel:
-    return Parcel(
-        key="k", medium=medium, address=to, mentions=(), urgent=False, wants_ack=False, locale="en", subject="S",
-        body="B", link="http://t/n/x", ack_key="x",
-    )  # fmt: skip
 
 
 def google_key(port: int) -> str:

@@ -18,6 +18,7 @@ from callout_orders.notices.writing import preview, versions
 from callout_orders.notices.writing.templates import Text
 from callout_people.principals import Role
 from callout_store.errors import BadField, NotFound, Refusal
+from callout_store.journal import Entry, write_many
 from callout_store.work import Database
 
 
@@ -68,6 +69,24 @@ async def test_a_line_handled_twice_tells_nobody_twice(told: Telling) -> None:
     async with told.db.work(told.world.org) as work:
         assert await fan.write(work, [row["id"] for row in lines], sink="mixed") == 0
     assert len(await told.notices()) == before
+
+
+async def test_lines_of_one_moment_are_told_in_their_order(told: Telling) -> None:
+    """Held and resumed in one request: told the other way round, the order stands still for whoever reads it."""
+    order = await told.world.order()
+    await told.drain()
+    kinds = ["work_order.held", "work_order.resumed", "work_order.deadline_moved", "work_order.closed"]
+    async with told.db.work(told.world.org) as work:
+        await write_many(
+            work,
+            [
+                Entry(kind=kind, entity="work_order", entity_id=order, order_id=order, data={})
+                for kind in kinds
+            ],
+        )
+    await told.drain()
+    rows = await told.notices("user_id = $1 and kind <> 'created'", told.supervisor)
+    assert [f"work_order.{row['kind']}" for row in rows] == kinds
 
 
 async def test_quiet_hours_hold_what_can_wait(told: Telling) -> None:
@@ -146,14 +165,18 @@ async def test_media_languages_and_muted_kinds_are_the_persons_own(told: Telling
 
 
 async def test_without_channels_the_inbox_is_left(db: Database) -> None:
-    """Where nothing may be sent nothing is lost either: it stands in everybody's own list."""
+    """Where nothing may be sent nothing is lost either: it stands in everybody's own list; and of a customer who has none it
+    is not said that they were told."""
     add_hooks(db)
     told = await Telling(db, sink="send").build()
     await told.world.order()
     await told.drain()
     rows = await told.notices()
     assert rows
-    assert {(row["medium"], row["state"]) for row in rows} == {("inbox", "delivered")}
+    assert {(row["medium"], row["state"]) for row in rows if row["user_id"]} == {("inbox", "delivered")}
+    (customer,) = [row for row in rows if not row["user_id"]]
+    assert (customer["state"], customer["delivered_at"]) == ("failed", None)
+    assert customer["error"] == "there is no way to reach them"
     assert await told.messages() == []
 
 

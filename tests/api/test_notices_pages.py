@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +14,12 @@ from litestar import Litestar
 from providers import channel
 from telling import SECRET, Telling
 
-from callout_backend.doors import cards
+from callout_backend.doors import cards, sink
+from callout_backend.jobs.drain import drain
+from callout_backend.jobs.handlers import make_handlers
 from callout_backend.notify import links
 from callout_backend.settings import Settings
+from callout_orders.channels import accounts, inbox
 from callout_orders.channels.chat import ciphers
 from callout_orders.notices.settings import add_address
 from callout_orders.notices.terms import Medium
@@ -155,6 +159,83 @@ async def test_the_sink_shows_what_would_have_been_sent(told: Telling, app: Any)
         assert len(some["items"]) == count, query
     bad = await app[1].get("/sink/messages?after=1", headers=as_boss.headers())
     assert bad.status_code == 422
+
+
+async def account(told: Telling, kind: str, **more: Any) -> accounts.Account:
+    """An account of a chat service or a mailbox that somebody wrote to."""
+    chat = {"settings": {"corpId": "ww1", "agentId": 1}, "secrets": {"token": "t", "aesKey": AES_KEY}}
+    mail = {"settings": {"address": "desk@example.org"}, "secrets": {"webhookSecret": "s" * 32}}
+    given: dict[str, Any] = {**(mail if kind == "mail" else chat), **more}
+    async with told.db.work(told.world.org) as work:
+        id_ = await accounts.save(
+            work, accounts.ChannelInput(code=f"{kind}-1", kind=kind, name=kind, **given)
+        )
+        found = await accounts.account(work, id_)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("answers", "notices"), ((False, "send"), (True, "sink"), (True, "mixed")))
+async def test_the_sink_shows_what_whoever_wrote_would_have_been_answered(
+    told: Telling, app: Any, settings: Settings, answers: bool, notices: str
+) -> None:
+    """In the demo customers are invented and are answered by chat and mail: what the desk says to them is half of the story.
+    And a house that sends nothing must not answer by chat all the same."""
+    chat = await account(told, "wecom", answers=answers)
+    mail = await account(told, "mail", answers=answers)
+    order = await told.world.order()
+    async with told.db.work(told.world.org) as work:
+        await inbox.say(work, chat, peer="zhang-san", text="请提供序列号\nhttp://t/x", order_id=order)
+        await inbox.say(work, mail, peer="<a@example.org>", text="1 < 2", reply={"subject": "Re: leak"})
+    handlers = make_handlers(replace(settings, notices=notices))
+    await drain(told.db, {inbox.ANSWER_CHANNEL: handlers[inbox.ANSWER_CHANNEL]}, only=True)
+    assert await told.world.value("select count(*) from todo where kind = 'intake.answer_failed'") == 0
+    boss = await graph(told, app, told.supervisor)
+
+    async def shown(query: str = "") -> list[Any]:
+        found = (await app[1].get(f"/sink/messages?{query}", headers=boss.headers())).json()
+        return list(found["items"])
+
+    by_medium = {item["medium"]: item for item in await shown()}
+    assert by_medium["wecom_chat"]["body"] == "请提供序列号\nhttp://t/x"
+    assert by_medium["wecom_chat"]["address"] == "zhang-san"
+    assert "1 &lt; 2" in by_medium["email"]["body"]
+    assert by_medium["email"]["subject"] == "Re: leak"
+    (number,) = by_medium["wecom_chat"]["numbers"]
+    for query, media in (
+        (f"number={number}", ["wecom_chat"]),
+        ("person=a@EXAMPLE", ["email"]),
+        ("medium=wecom_chat", ["wecom_chat"]),
+        ("medium=email", ["email"]),
+        ("medium=sms", []),
+    ):
+        assert [item["medium"] for item in await shown(query)] == media, query
+
+
+async def test_the_sink_goes_on_over_both_of_its_lists(
+    told: Telling, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two lists on one page, each with its own next page, would show some twice and some never."""
+    monkeypatch.setattr(sink, "PAGE", 3)
+    chat = await account(told, "wecom", answers=False)
+    for n in range(5):
+        await told.world.order()
+        await told.drain()
+        async with told.db.work(told.world.org) as work:
+            await inbox.say(work, chat, peer=f"p{n}", text=f"a{n}")
+    boss = await graph(told, app, told.supervisor)
+    seen: list[str] = []
+    after = ""
+    while True:
+        found = (await app[1].get(f"/sink/messages{after}", headers=boss.headers())).json()
+        assert len(found["items"]) <= 3
+        seen += [item["id"] for item in found["items"]]
+        if found["after"] is None:
+            break
+        after = f"?after={found['after']}"
+    assert seen == sorted(set(seen), reverse=True)
+    messages = await told.world.value("select count(*) from notice_message")
+    assert len(seen) == messages + 5
 
 
 @pytest.mark.parametrize("role", (None, Role.ENGINEER, Role.DISPATCHER, Role.CUSTOMER_CONTACT))

@@ -11,6 +11,7 @@ from callout_backend.notify.pump import handlers_of
 from callout_backend.wiring import add_hooks
 from callout_orders import orders
 from callout_orders.notices import states
+from callout_orders.notices.sending import pressing
 from callout_people.principals import Role
 from callout_store import outbox, timers
 from callout_store.errors import NotFound
@@ -76,6 +77,7 @@ async def test_an_acknowledgement_ends_it(told: Telling) -> None:
 async def test_an_order_that_is_over_or_answered_calls_nobody(told: Telling) -> None:
     """Facts decide when a timer fires, not what they were when it was set."""
     gone, lowered, answered = [await told.world.order(priority="P0") for _ in range(3)]
+    await told.drain()
     async with told.db.work(told.world.org, actor=told.world.dispatcher) as work:
         await orders.cancel_order(work, gone, reason="x")
         await work.execute("update work_order set priority = 'P2' where id = $1", lowered)
@@ -104,6 +106,28 @@ async def test_a_firing_handled_twice_calls_once(told: Telling) -> None:
     await handler(told.db, item)
     await handler(told.db, item)
     assert len(await calls(told)) == 1
+
+
+async def test_no_more_than_so_many_are_called(told: Telling, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A matter that nobody takes must not go through the whole company's bedrooms."""
+    monkeypatch.setattr(pressing, "CALLS_MAX", 1)
+    await told.world.order(priority="P0")
+    await told.drain()
+    await fire(told)
+    await fire(told)
+    assert len(await calls(told)) == 1
+
+
+async def test_what_can_wait_goes_no_other_way_before_it_failed(told: Telling) -> None:
+    """A dead letter that is replayed by hand before its fallback comes round would be told by both media."""
+    await told.prefer(told.supervisor, media=("email", "wecom_robot"))
+    await told.world.order()
+    await told.drain("notice.fan")
+    (row,) = await told.notices("user_id = $1 and kind = 'created'", told.supervisor)
+    async with told.db.work(told.world.org) as work:
+        assert await pressing.fall_back(work, row["id"], sink="mixed") is None
+        await work.execute("update notice set state = 'failed' where id = $1", row["id"])
+        assert await pressing.fall_back(work, row["id"], sink="mixed") == row["id"]
 
 
 async def test_an_urgent_notice_that_is_stuck_goes_another_way(told: Telling) -> None:

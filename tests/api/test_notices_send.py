@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from providers import Providers, channel
+from providers import Providers, channel, parcel
 from telling import Telling
 
 from callout_backend.notify.adapter import MemoryAdapter
 from callout_backend.notify.by_apprise import why_not
 from callout_backend.notify.robots import dingtalk_sign, feishu_sign, split_mentions
+from callout_backend.notify.wecom_app import WeComApp
 from callout_backend.notify.wire import Answer, Wire, judge
 from callout_backend.wiring import add_hooks
 from callout_orders.notices import channels
@@ -102,8 +103,9 @@ async def test_a_throttle_in_a_200_body_is_no_success(
     assert timedelta(seconds=50) < rests <= timedelta(seconds=61)
     assert found["failures"] == 0
     asked = len(server.asked)
+    await told.world.order()
     await told.drain()
-    assert len(server.asked) == asked, "it is left alone while it rests"
+    assert len(server.asked) == asked, "it is left alone while it rests, whatever comes in"
     await told.hasten()
     await told.drain()
     assert {row["state"] for row in await told.notices("medium = $1", str(medium))} == {"delivered"}
@@ -229,19 +231,22 @@ async def test_a_worker_that_died_with_messages_in_hand(db: Database) -> None:
     add_hooks(db)
     memory = MemoryAdapter()
     told = await Telling(db, memory=memory).build()
-    await told.world.order()
+    order = await told.world.order()
     await told.drain("notice.fan")
     async with db.work(told.world.org) as work:
         taken = await outgoing.take(work, "sink")
     assert taken.messages
+    # What is younger must not overtake them.
+    await told.happen("work_order.closed", [order])
     await told.drain()
     assert memory.sent == [], "they are in the first worker's hands"
     async with db.work(told.world.org) as work:
         await work.execute("update notice_message set lease_until = now() - interval '1 second'")
     await told.hasten()
     await told.drain()
-    assert {one.key for one in memory.sent} == {str(one.id) for one in taken.messages}
-    assert all(row["unsure"] for row in await told.messages())
+    first = [str(one.id) for one in taken.messages]
+    assert sorted(one.key for one in memory.sent[: len(first)]) == sorted(first)
+    assert {str(row["id"]) for row in await told.messages("unsure")} == set(first)
     # The first one wakes up after all: what it has to say does not count any more.
     async with db.work(told.world.org) as work:
         await settling.settle(work, [(taken.messages[0], Outcome(kind="refused", error="late"))])
@@ -286,10 +291,10 @@ async def test_the_applications_token_is_shared_and_renewed(told: Telling, serve
     await told.drain()
     assert server.tokens_given == 1
     kept = (await row_of(told, id_))["access_token"]
-    assert "t1" not in kept
+    assert server.token not in kept
     async with told.db.work(told.world.org) as work:
-        assert channels.opened_access(work, id_, kept) == "t1"
-    server.token = "t2"
+        assert channels.opened_access(work, id_, kept) == server.token
+    server.token = "second-token"
     await told.world.order()
     await told.drain()
     assert server.tokens_given == 2
@@ -298,6 +303,28 @@ async def test_the_applications_token_is_shared_and_renewed(told: Telling, serve
     assert card["touser"] == "SueW"
     assert card["template_card"]["card_type"] == "button_interaction"
     assert card["template_card"]["button_list"][0]["key"] in card["template_card"]["card_action"]["url"]
+
+
+@pytest.mark.parametrize("address", ("@all", "ann|bo"))
+async def test_a_card_goes_to_one_person(server: Providers, address: str) -> None:
+    """WeCom reads `@all` as the whole company: an address that was stored before it was looked at must not ring there."""
+    wire = Wire(private_allowed=True)
+
+    async def keep(token: str, seconds: float) -> None:
+        raise AssertionError
+
+    app = WeComApp(
+        wire,
+        {"base_url": server.url, "corp_id": "w", "agent_id": "1"},
+        {"secret": "s"},
+        token=None,
+        keep=keep,
+    )
+    try:
+        outcome = await app.send(parcel("wecom", address))
+    finally:
+        await wire.close()
+    assert (outcome.kind, outcome.nobody, server.asked) == ("refused", True, [])
 
 
 async def test_the_gateway_is_signed_and_idempotent(told: Telling, server: Providers) -> None:
@@ -418,7 +445,9 @@ async def test_what_a_mail_server_refuses(
         ("email", "syslog://localhost", "does not carry"),
         ("sms", "mailto://a:b@example.org", "does not carry"),
         ("push", "fcm://p/{to}/?keyfile=/etc/passwd", "files of this machine"),
-        ("sms", "twilio://nothing", "cannot read"),
+        ("sms", "twilio://nothing/{to}", "cannot read"),
+        # Apprise mails what names no reader to the account that sends it, and says that it went.
+        ("email", "mailtos://desk:pw@smtp.example.org?from=desk@example.org", "names no {to}"),
     ),
 )
 def test_apprise_addresses_that_are_not_taken(medium: str, url: str, why: str) -> None:
@@ -459,5 +488,8 @@ def test_signatures_of_robots() -> None:
 
 
 def test_mentions() -> None:
-    """Robots know mobile numbers without +86, and user ids; anything else would break the message's form."""
-    assert split_mentions(("+8613800138000", "zhang.san", "<at>all")) == (["13800138000"], ["zhang.san"])
+    """Robots know mobile numbers without +86, and user ids; all else would break the message's form, or wake everybody."""
+    assert split_mentions(("+8613800138000", "zhang.san", "<at>all", "@all", "all")) == (
+        ["13800138000"],
+        ["zhang.san"],
+    )

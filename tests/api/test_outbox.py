@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -365,3 +366,33 @@ async def test_next_due_ignores_rows_that_wait_for_an_elder(db: Database, org_id
     wait_s = await outbox.next_due_s(db)
     assert wait_s is not None
     assert 290 < wait_s <= 300
+
+
+async def test_what_a_handler_owes_while_the_next_look_is_under_way_is_not_left(
+    db: Database, org_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look sees nothing yet, and when it is over nobody runs any more: what was owed in between would lie there until
+    somebody else comes along."""
+    looked = asyncio.Event()
+    seen: list[str] = []
+
+    async def handle(db: Database, item: Claimed) -> None:
+        if item.dedupe_key == "first":
+            await looked.wait()
+            await owe(db, org_id, "second")
+        seen.append(item.dedupe_key)
+
+    drainer = Drainer(db, {"note": handle})
+    whole = outbox.claim
+
+    async def slow_look(*given: Any, **more: Any) -> list[Claimed]:
+        found = await whole(*given, **more)
+        if not found and not looked.is_set():
+            looked.set()
+            await asyncio.gather(*drainer._running)
+        return found
+
+    monkeypatch.setattr(outbox, "claim", slow_look)
+    await owe(db, org_id, "first")
+    await drainer.wake()
+    assert seen == ["first", "second"]

@@ -1,16 +1,21 @@
 """The pre-check on a real database: what is refused, what is found, what is made, what is linked."""
 
+import contextlib
+
 import msgspec
 import pytest
 from prechecks import Desk, make_desk
 
 from callout_orders import customers
 from callout_orders.checks import FieldRefused, FieldsRefused
-from callout_orders.precheck import matching, settings, taking
+from callout_orders.precheck import keywords, looking, matching, settings, taking
 from callout_orders.precheck.terms import Request, RequestFile
-from callout_store.errors import AlreadyExists, NotFound
+from callout_orders.precheck.text.tags import tags_of
+from callout_orders.precheck.vocabulary import vocabulary
+from callout_orders.terms import TAGS_MAX
+from callout_store.errors import AlreadyExists, LimitExceeded, NotFound
 from callout_store.ids import new_id
-from callout_store.work import Database
+from callout_store.work import Database, Work
 
 
 @pytest.fixture
@@ -249,6 +254,22 @@ async def test_an_unknown_kind_or_channel_is_said_with_the_rest(db: Database, de
     assert all(fault.en and fault.zh for fault in found.faults)
 
 
+async def test_more_tags_or_references_than_an_order_takes_are_named(db: Database, desk: Desk) -> None:
+    """The forty-first tag would be lost without a word; a lock for each of ten thousand references would stop everybody."""
+    many = tuple(("crm", f"R-{n}") for n in range(5_000))
+    tags = tuple(f"t{n}" for n in range(TAGS_MAX))
+    async with db.work(desk.org_id) as work:
+        found = await taking.check(work, desk.request(tags=(*tags, "more"), references=many))
+        assert {fault.path for fault in found.faults} == {"tags", "references"}
+        request = desk.request(references=many)
+        with pytest.raises(LimitExceeded) as refused:
+            await taking.take(work, request)
+        assert (refused.value.path, len(looking.names(work.org_id, request))) == ("references", 22)
+        # What its words say beyond that is left out: the sender has not asked for it.
+        taken = await taking.take(work, desk.request(tags=tags[1:], description="充电桩漏水,冒烟了,屏幕不亮"))
+    assert (len(taken.tags), taken.tags[: TAGS_MAX - 1]) == (TAGS_MAX, tags[1:])
+
+
 async def test_a_telephone_that_two_customers_share(db: Database, desk: Desk) -> None:
     """Each call from a shared office would make one customer more."""
     async with db.work(desk.org_id) as work:
@@ -275,3 +296,23 @@ async def test_an_address_leads_to_the_site_that_has_it(db: Database, desk: Desk
     assert (same.known.site_id, same.makes) == (desk.site_id, ())
     assert (other.known.site_id, other.makes) == (None, ("site",))
     assert (none.known.site_id, none.known.by["site"]) == (desk.site_id, "only")
+
+
+async def test_keywords_that_were_rolled_back_are_forgotten(db: Database, desk: Desk) -> None:
+    """A process that remembered them would tag by words that nobody saved, until somebody changed them again."""
+
+    async def save(work: Work, tag: str) -> None:
+        await keywords.save_keywords(work, [keywords.NewKeyword(word="quokka", tag=tag)])
+
+    async def tags(work: Work) -> list[str]:
+        return [one.tag for one in tags_of((await vocabulary(work)).tagger.hits("a quokka in it"))]
+
+    with contextlib.suppress(LookupError):
+        async with db.work(desk.org_id) as work:
+            await save(work, "lost")
+            assert await tags(work) == ["lost"]
+            raise LookupError
+    async with db.work(desk.org_id) as work:
+        await save(work, "animal")
+    async with db.work(desk.org_id) as work:
+        assert await tags(work) == ["animal"]

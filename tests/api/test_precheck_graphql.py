@@ -1,5 +1,7 @@
 """The pre-check through GraphQL and the form's door, as a desk's page and other systems use it."""
 
+import asyncio
+import contextvars
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,7 +10,10 @@ from graph import Graph, application, someone, token_of
 from worlds import World
 
 from callout_backend.settings import Settings
+from callout_dispatch import merging
 from callout_graphql.operations.precheck import PRECHECK
+from callout_orders.checks import FieldRefused
+from callout_orders.precheck.alike import links
 from callout_people.principals import Role
 from callout_store.work import Database
 
@@ -122,6 +127,29 @@ async def test_an_order_with_an_engineer_on_the_way_is_not_swallowed(town: Any) 
     assert "unlinkDuplicate" in linked["message"]
 
 
+async def test_an_order_that_is_planned_meanwhile_is_not_swallowed(
+    town: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two dispatchers at once: one sends somebody, the other closes the order as merged; nobody expects the engineer."""
+    world = town[1]
+    into, gone = await world.order(), await world.order()
+    merge = links.merge
+
+    async def late(*args: Any, **more: Any) -> links.Merged:
+        # Planned after it was looked at whether it is, and before the order is held.
+        planned = world.visit(world.phones[0], gone)
+        await asyncio.create_task(planned, context=contextvars.Context())
+        return await merge(*args, **more)
+
+    monkeypatch.setattr(links, "merge", late)
+    async with world.db.work(world.org, actor=world.dispatcher) as work:
+        with pytest.raises(FieldRefused) as refused:
+            async with work.savepoint():
+                await merging.merge_orders(work, into, gone)
+    assert refused.value.details["reason"] == "merge_visits"
+    assert await world.value("select state from work_order where id = $1", gone) == "scheduled"
+
+
 async def test_products_keywords_and_settings(town: Any) -> None:
     """A pattern or a keyword that was typed in would work on one process and not on the next."""
     admin = await caller(town, Role.ADMIN)
@@ -184,6 +212,20 @@ async def test_products_keywords_and_settings(town: Any) -> None:
     }
     stale = await refusal(admin, "SavePrecheckSettings", input={"confidence": 0.9}, revision=0)
     assert stale["code"] == "STALE_REVISION"
+
+
+async def test_two_admins_change_settings_at_once(town: Any) -> None:
+    """What one of them has just switched off would be on again, and neither would know."""
+    admin = await caller(town, Role.ADMIN)
+    channels = ("web_form", "hotline", "app", "chat", "email", "api")
+    await asyncio.gather(
+        *(
+            run(admin, "SavePrecheckSettings", input={"channels": [{"channel": one, "kind": f"k-{one}"}]})
+            for one in channels
+        )
+    )
+    after = (await run(admin, "PrecheckSettings"))["channels"]
+    assert {row["channel"]: row["kind"] for row in after} == {one: f"k-{one}" for one in channels}
 
 
 async def test_engineers_see_none_of_it(town: Any) -> None:

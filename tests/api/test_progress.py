@@ -65,6 +65,7 @@ async def one(work: Work, order_id: UUID) -> reading.OrderView:
 
 
 async def timer_states(work: Work, order_id: UUID) -> dict[str, str]:
+    await work.flush()
     rows = await work.fetch("select key, state from timer where key like $1", f"sla:{order_id}:%")
     return {row["key"].rsplit(":", 1)[1]: row["state"] for row in rows}
 
@@ -97,6 +98,7 @@ async def test_an_order_follows_its_visit(db: Database, desk: Desk) -> None:
         )
         order = await one(work, first)
         assert (order.state, order.resolved_at, order.revision) == ("completed", at(90), 3)
+    async with db.work(desk.org_id) as work:
         entries = (await reading.timeline(work, first)).items
     assert [entry.data for entry in entries if entry.kind == "work_order.state_changed"] == [
         {"from": "new", "to": "in_progress"},
@@ -138,6 +140,18 @@ async def test_a_second_visit_reopens_the_order_and_its_clock(db: Database, desk
         await progress.apply_visit_facts(work, [facts(order_id, ("completed", at(60)), ("scheduled", None))])
         order = await one(work, order_id)
         assert (order.state, order.resolved_at) == ("scheduled", None)
+        assert (await timer_states(work, order_id))["resolution"] == "armed"
+
+
+async def test_an_order_that_was_completed_and_goes_on_in_one_unit_of_work_has_its_clock(
+    db: Database, desk: Desk
+) -> None:
+    """A phone that sends an end and its correction in one push: the clock would rest for good, by what was put off."""
+    order_id = desk.orders[0]
+    async with db.work(desk.org_id) as work:
+        await progress.apply_visit_facts(work, [facts(order_id, ("completed", at(60)))])
+        await progress.apply_visit_facts(work, [facts(order_id, ("could_not_complete", at(60)))])
+    async with db.work(desk.org_id) as work:
         assert (await timer_states(work, order_id))["resolution"] == "armed"
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -70,6 +71,27 @@ async def test_made_once_and_found_by_every_id(world: World, client: httpx.Async
     assert {one["system"] for one in linked.json()["references"]} == {"crm", "erp"}
     found = await client.get("/v1/orders/by-reference/erp/SO/2026/1", headers=headers)
     assert found.json()["id"] == made["id"], "a reference may hold slashes"
+
+
+async def test_a_reference_is_the_one_that_was_sent(world: World, client: httpx.AsyncClient) -> None:
+    """`a//b` once led to the order of `a/b`: another customer's, whose note or cancellation then came from this caller."""
+    headers = await headers_of(world)
+    found = {}
+    for system in ("crm", "c/m"):
+        for reference in ("a/b", "a//b", "/a/b", "a/b/", "a%2Fb", "a?b#c", "a b", "a+b", "中/文", "a/../b"):
+            made = await client.post(
+                "/v1/orders",
+                json=body(world, references=[{"system": system, "reference": reference}]),
+                headers=headers,
+            )
+            address = f"/v1/orders/by-reference/{quote(system, safe='')}/{quote(reference, safe='')}"
+            answer = await client.get(address, headers=headers)
+            assert (answer.status_code, answer.json().get("id")) == (200, made.json()["id"]), address
+            found[answer.json()["id"]] = address
+    assert len(found) == 20
+    for address in ("crm/none", "c%2Fm/a%2Fc", "crm/%FF", "%E4/1"):
+        answer = await client.get(f"/v1/orders/by-reference/{address}", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND"), address
 
 
 async def test_an_idempotency_key_stands_for_one_body(world: World, client: httpx.AsyncClient) -> None:

@@ -251,3 +251,23 @@ async def test_a_question_is_answered_at_once(world: World, http: httpx.AsyncCli
     assert "/a/" in answer.text  # where it is said whether it helped
     again = await http.post(address(world), data=asked)
     assert "Turn it to the left" not in again.text
+
+
+async def test_json_holds_no_more_than_a_request(world: World, http: httpx.AsyncClient) -> None:
+    """Sixty megabytes of nested lists would keep the process busy that everybody's requests go through."""
+    large = await http.post(address(world), json={"description": "x" * (request_form.JSON_BYTES_MAX + 1)})
+    assert (large.status_code, large.json()["code"]) == (413, "BODY_TOO_LARGE")
+    assert str(request_form.JSON_BYTES_MAX) in large.json()["detail"]
+
+
+async def test_only_what_the_form_offers_may_be_asked_for(world: World, http: httpx.AsyncClient) -> None:
+    """A stranger could start a flow that the company keeps for its own people, past the form that does not show it."""
+    await world.fetch(
+        'update intake_channel set settings = \'{"kinds": ["repair", "service"]}\', default_kind = null returning 1'
+    )
+    sent = {"description": "The pump leaks in the cellar", "serial": "SN-1", "contactPhone": "+14155552671"}
+    refused = await http.post(address(world), json={**sent, "kind": "production"})
+    assert (refused.status_code, refused.json()["path"]) == (422, "kind")
+    assert (await http.post(address(world), json={**sent, "kind": "repair"})).status_code == 201
+    page = await http.get(address(world), params={"kind": "production"})
+    assert 'value="production"' not in page.text

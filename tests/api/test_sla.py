@@ -10,8 +10,9 @@ from sla_clocked import MINUTE, NOON, OFFICE, Clocked, clocked, rule
 
 from callout_orders import orders, progress
 from callout_orders.checks import FieldsRefused
-from callout_orders.sla import clocks, extensions, milestones, pausing, policies, reading, states, tiers
+from callout_orders.sla import clocks, extensions, milestones, pausing, reading, states, tiers
 from callout_orders.sla.clock import MilestoneName
+from callout_orders.sla.policy import policies
 from callout_store.errors import BadField, LimitExceeded, NotFound, WrongState
 from callout_store.ids import new_id
 
@@ -166,6 +167,7 @@ async def test_a_state_stops_the_clock_where_the_policy_says_so(at_noon: Clocked
     assert (await at_noon.milestone(before)).state == "running"
     found = await at_noon.milestone(order_id)
     assert (found.state, found.paused_reasons) == ("paused", ("state:cannot_complete",))
+    assert len(await at_noon.lines(order_id, "work_order.held")) == 1
     assert "等待重新安排" in found.why[-1].zh
     # People end their own holds only; this one ends with the state.
     assert not await at_noon.run(lambda work: pausing.resume(work, order_id))
@@ -203,6 +205,24 @@ async def test_a_version_that_was_undone_is_not_remembered(at_noon: Clocked) -> 
     assert (await at_noon.milestone(await at_noon.order())).rule == "real"
 
 
+async def test_versions_are_listed_newest_first_to_the_end(at_noon: Clocked) -> None:
+    """The version to go back to would be on a page that nobody can turn to."""
+    for n in range(3):
+        await at_noon.run(
+            lambda work, n=n: policies.save(
+                work, {"name": f"v{n}", "rules": [rule("all")]}, note=f"n{n}", activate=n == 1
+            )
+        )
+    first = await at_noon.run(lambda work: policies.versions_page(work, limit=2))
+    assert [(one.version, one.name, one.note, one.active) for one in first.items] == [
+        (3, "v2", "n2", False),
+        (2, "v1", "n1", True),
+    ]
+    assert (first.has_more, first.end_cursor) == (True, 2)
+    rest = await at_noon.run(lambda work: policies.versions_page(work, after=first.end_cursor, limit=2))
+    assert ([one.version for one in rest.items], rest.has_more) == ([1], False)
+
+
 async def test_another_priority_counts_from_creation_with_all_pauses(at_noon: Clocked) -> None:
     """An order that became urgent while it waited for parts would be late the moment its priority changes."""
     order_id = await at_noon.order("P2")
@@ -221,6 +241,28 @@ async def test_another_priority_counts_from_creation_with_all_pauses(at_noon: Cl
         await at_noon.world.fetch("select sla_policy, resolve_due_at from work_order where id = $1", order_id)
     )[0]
     assert (row["sla_policy"], row["resolve_due_at"]) == ("0:p0", NOON + 340 * MINUTE)
+
+
+async def test_a_priority_that_was_typed_wrong_leaves_no_trace_in_the_deadline(at_noon: Clocked) -> None:
+    """P0 for a minute, by a slip of the hand: the order would be due earlier, or its holds be forgotten, ever after."""
+    order_id = await at_noon.order("P2")
+    at_noon.wait(30)
+    await at_noon.run(lambda work: pausing.pause(work, order_id, "parts", until=NOON + 300 * MINUTE))
+    at_noon.wait(15)
+
+    async def dues() -> list[Any]:
+        found = [await at_noon.milestone(order_id, name) for name in MilestoneName]
+        stored = await at_noon.world.fetch(
+            "select respond_due_at, arrive_due_at, resolve_due_at from work_order where id = $1", order_id
+        )
+        return [(one.rule, one.planning_due_at, one.remaining_seconds) for one in found] + [
+            *map(tuple, stored)
+        ]
+
+    before = await dues()
+    for priority in ("P0", "P2"):
+        await at_noon.run(lambda work, to=priority: orders.change_priority(work, order_id, to))
+        assert (await dues() == before) == (priority == "P2")
 
 
 async def test_another_tier_changes_what_runs_and_leaves_what_is_over(at_noon: Clocked) -> None:

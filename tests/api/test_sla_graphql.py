@@ -120,6 +120,8 @@ async def test_what_is_wrong_with_a_policy_comes_in_both_languages(as_role: Any)
     refused = await boss.refused(PREVIEW, {"tries": [{"start": "2026-02-14T09:30:00Z"}] * 21})
     assert refused["code"] == "LIMIT_EXCEEDED"
     assert "20" in refused["message"]
+    refused = await boss.refused(PREVIEW, {"tries": [{"start": "2026-02-14T09:30:00Z", "kind": "k" * 41}]})
+    assert (refused["code"], refused["path"]) == ("BAD_FIELD", "tries.0.kind")
     refused = await boss.refused(PREVIEW, {"tries": [{"start": "1720-02-14T09:30:00Z"}]})
     assert refused["code"] == "VARIABLES_INVALID"
 

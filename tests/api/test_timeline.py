@@ -23,10 +23,10 @@ KIND = re.compile(r"[a-z_]+\.[a-z_]+")
 NOT_JOURNALED = frozenset(
     {
         # Channels of the outbox and keys of timers, kinds of to-dos; names of fields, files and settings.
-        "absence.reason", "body.id", "body.name", "desk.look", "desk.presence", "duplicates.possible",
+        "absence.reason", "body.id", "body.name", "desk.left", "desk.look", "desk.presence", "duplicates.possible",
         "flow.approval", "flow.late", "flow.missing", "flow.step", "flow.survey", "flow.visit", "import.run", "import.watch",
-        "intake.patience",
-        "intake.waits", "knowledge.offer", "mail.poll", "payload.id", "payload.values", "plan.watch", "red.lane",
+        "intake.agent_wanted", "intake.note", "intake.patience", "intake.unknown", "intake.waits", "intake.wrote",
+        "knowledge.offer", "mail.poll", "payload.id", "payload.values", "plan.watch", "red.lane",
         "red.start", "rejected.csv", "site.geocode", "sla.check", "sla.moved", "sla.resume", "sla.settle",
         "sync.hold", "territory.place", "values.description",
     }

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -154,6 +155,37 @@ async def test_a_leap_of_the_clock_freezes_firing(
         assert await timers.fire_due(leapt) == 1
     finally:
         await leapt.stop()
+
+
+@pytest.mark.parametrize("leap_s", (86_400.0, -86_400.0, 301.0))
+async def test_one_machines_leap_freezes_firing_as_well(
+    db: Database, org_id: UUID, monkeypatch: pytest.MonkeyPatch, leap_s: float
+) -> None:
+    """Where the database runs beside the worker both clocks leap together: comparing the two would show nothing."""
+    monkeypatch.setattr(timers, "_looks", WeakKeyDictionary())
+    await timers.fire_due(db)
+    async with db.work(org_id) as work:
+        await timers.arm(work, key="a", due_at=PAST, channel="note", payload={})
+    really = timers._really_s
+    monkeypatch.setattr(timers, "_really_s", lambda: really() - leap_s)
+    assert await timers.fire_due(db) == 0
+    # It is frozen for a while, and seen once: what comes after is compared with the clock as it is now.
+    assert await timers.fire_due(db) == 0
+    async with db.system_work() as work:
+        await work.execute("update clock_guard set frozen_until = now() - interval '1 second'")
+    assert await timers.fire_due(db) == 1
+
+
+async def test_workers_that_slept_for_a_day_fire_at_once(
+    db: Database, org_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quiet weekend, or a stopped worker, is no leap: what fell due meanwhile would wait a minute for nothing."""
+    monkeypatch.setattr(timers, "_looks", WeakKeyDictionary())
+    await timers.fire_due(db)
+    async with db.work(org_id) as work:
+        await timers.arm(work, key="a", due_at=PAST, channel="note", payload={})
+    timers._looks[db] = (timers._looks[db][0] - 86_400, timers._looks[db][1] - 86_400)
+    assert await timers.fire_due(db) == 1
 
 
 async def test_the_demos_fast_clock_does_not_freeze_timers(

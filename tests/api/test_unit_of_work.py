@@ -247,6 +247,18 @@ async def test_the_workers_role_does_not_stay(case: Case) -> None:
     await case.is_clean()
 
 
+async def test_what_was_locked_in_a_savepoint_that_was_undone_is_not_held(case: Case) -> None:
+    """A flow that believes itself locked moves on what it read before somebody else changed it."""
+    kept, gone = new_id(), new_id()
+    async with case.db.work(case.org_id) as work:
+        work.flows[kept] = frozenset({"signed"})
+        with pytest.raises(ZeroDivisionError):
+            async with work.savepoint():
+                work.flows |= {kept: frozenset(), gone: frozenset()}
+                raise ZeroDivisionError
+        assert work.flows == {kept: frozenset({"signed"})}
+
+
 async def test_a_savepoint_undoes_rows_touches_lines_and_effects(case: Case) -> None:
     """What was undone inside must neither be told to phones nor done outside."""
     async with case.db.work(case.org_id) as work:

@@ -3,7 +3,7 @@
 Every case starts from a real request with its address and place. A twin is the same matter reported again within two days in
 other words: by the same telephone, by another contact of the same customer, or by a neighbour some metres away. A near-miss
 has much in common and is another matter: the same customer with another trouble, the same words from the other end of
-the city, or the same words about another machine of the same customer.
+the city, the same words about another machine of the same customer, or a neighbour with another trouble.
 """
 
 from __future__ import annotations
@@ -22,10 +22,18 @@ from callout_orders.precheck.alike.duplicates import Traits
 from callout_store.ids import new_id
 
 EACH: Final = 100
-"""Cases of each of the six sorts."""
+"""Cases of each of the seven sorts."""
 HOURS: Final = 48
 TEXT_ALIKE: Final = 85.0
-SORTS: Final = ("telephone", "contact", "neighbour", "other trouble", "far away", "other machine")
+SORTS: Final = (
+    "telephone",
+    "contact",
+    "neighbour",
+    "other trouble",
+    "far away",
+    "other machine",
+    "next door",
+)
 TWINS: Final = SORTS[:3]
 _DETAILS: Final = (
     "water comes up through the drain and runs into the cellar",
@@ -116,13 +124,15 @@ def _second(
 ) -> Traits:
     said = _reworded(dice, topic, detail)
     stranger = {"customer_id": new_id(), "site_id": new_id(), "contact_id": new_id(), "phone": _phone(dice)}
+    trouble = f"{dice.choice(_AGAIN)}{topic}, {other}"
     changes: dict[str, object] = {
         "telephone": {"description": said},
         "contact": {"description": said, "contact_id": new_id(), "phone": _phone(dice)},
         "neighbour": {"description": said, **stranger, **_metres(dice, first, 10, 50)},
-        "other trouble": {"description": f"{dice.choice(_AGAIN)}{topic}, {other}"},
+        "other trouble": {"description": trouble},
         "far away": {**stranger, **_metres(dice, first, 2_000, 9_000)},
         "other machine": {"serial": f"{first.serial}-B"},
+        "next door": {"description": trouble, **stranger, **_metres(dice, first, 10, 50)},
     }[sort]  # type: ignore[assignment]
     values = {name: getattr(first, name) for name in Traits.__struct_fields__}
     return Traits(**(values | {"created_at": now} | changes))  # type: ignore[arg-type]

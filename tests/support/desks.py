@@ -25,7 +25,11 @@ from callout_store.clock import ManualClock
 from callout_store.outbox import Claimed
 from callout_store.work import Actor, Database
 
-HANDLERS = {jobs.LOOK_CHANNEL: jobs.look_after, jobs.PRESENCE_CHANNEL: jobs.look_for}
+HANDLERS = {
+    jobs.LOOK_CHANNEL: jobs.look_after,
+    jobs.PRESENCE_CHANNEL: jobs.look_for,
+    jobs.LEFT_CHANNEL: jobs.pass_on,
+}
 PEOPLE = (
     ("ann", Role.DISPATCHER),
     ("ben", Role.DISPATCHER),

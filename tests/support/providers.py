@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 from faulty_server import Asked, FaultyServer
 
+from callout_backend.notify.adapter import Parcel
 from callout_orders.notices.channels import NewChannel
 from callout_orders.notices.terms import Medium, Provider
 
@@ -17,7 +18,7 @@ class Providers(FaultyServer):
     def __init__(self) -> None:
         super().__init__()
         self.codes: deque[int] = deque()
-        self.token = "t1"
+        self.token = "first-token"
         self.tokens_given = 0
 
     def answer(self, asked: Asked) -> tuple[int, Any]:
@@ -72,3 +73,11 @@ def channel(medium: str, url: str, **more: Any) -> NewChannel:
         **more,
     }
     return NewChannel(**values)
+
+
+def parcel(medium: str, to: str) -> Parcel:
+    """A message to this address."""
+    return Parcel(
+        key="k", medium=medium, address=to, mentions=(), urgent=False, wants_ack=False, locale="en", subject="S",
+        body="B", link="http://t/n/x", ack_key="x",
+    )  # fmt: skip

@@ -13,12 +13,23 @@ from callout_orders.sla.calendar import WEEKDAYS, Calendar
 
 MINUTE = timedelta(minutes=1)
 BEFORE_DAYS = 3
+#: The State Council's calendar of 2026: first days off and how many, and the weekend days that are worked for them.
+OFF_2026 = (
+    ("2026-01-01", 3), ("2026-02-15", 9), ("2026-04-04", 3), ("2026-05-01", 5), ("2026-06-19", 3),
+    ("2026-09-25", 3), ("2026-10-01", 7),
+)  # fmt: skip
+WORKED_2026 = ("2026-01-04", "2026-02-14", "2026-02-28", "2026-05-09", "2026-09-20", "2026-10-10")
+OFF = frozenset(
+    date.fromisoformat(first) + timedelta(days=n) for first, days in OFF_2026 for n in range(days)
+)
+WORKED = frozenset(date.fromisoformat(text) for text in WORKED_2026)
 Stops = Sequence[tuple[datetime, datetime | None]]
 
 
 @lru_cache(maxsize=400)
 def working_minutes(calendar: Calendar, since: datetime, days: int) -> tuple[bool, ...]:
-    """Whether each minute from `since` on counts, for so many days. Only weeks and special dates are read."""
+    """Whether each minute from `since` on counts, for so many days. The only country it knows is China, and of it the first
+    months of 2026."""
     zone = ZoneInfo(calendar.time_zone)
     at = since.astimezone(UTC) - timedelta(days=BEFORE_DAYS)
     shown = at.astimezone(zone).replace(tzinfo=None)
@@ -44,8 +55,15 @@ def _spans(calendar: Calendar, first: date, days: int) -> list[tuple[datetime, d
     for n in range(days):
         on = first + timedelta(days=n)
         hours = getattr(calendar.week, WEEKDAYS[on.weekday()])
+        weekly = [getattr(calendar.week, name) for name in WEEKDAYS]
+        made_up = calendar.makeup_hours or next((day for day in weekly if day), ())
         if on in specials:
-            hours = specials[on].hours
+            hours = specials[on].hours or (made_up if specials[on].worked else ())
+        elif calendar.country is not None and on in WORKED:
+            hours = made_up
+        elif calendar.country is not None and on in OFF and on.weekday() < 5:
+            # A weekend within the Spring Festival is a weekend: who works at weekends works then.
+            hours = ()
         for text in hours:
             begin, end = text.split("-")
             start = datetime(on.year, on.month, on.day) + _time(begin)

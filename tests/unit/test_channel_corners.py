@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import base64
+import json
 import struct
 import time
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from chat_calls import robot_call
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from callout_orders.channels import inbox
 from callout_orders.channels.chat import ciphers
-from callout_orders.channels.chat.calls import Call, message_key, understand
+from callout_orders.channels.chat.calls import Call, message_key, received, understand
 from callout_orders.channels.chat.ciphers import Forged
-from callout_orders.channels.terms import Account, ChannelKind, Inbound
+from callout_orders.channels.terms import Account, ChannelKind, Inbound, Media
 
 KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 NOW = 1_700_000_000.0
@@ -39,7 +41,7 @@ def plain(
 
 def test_the_helper_seals_as_the_services_do() -> None:
     """Else the refusals below would say nothing."""
-    assert ciphers.decrypt(KEY, sealed(plain(b"hello")), receivers=("ww1",)) == b"hello"
+    assert ciphers.decrypt(KEY, sealed(plain(b"hello")), receivers=("ww1",)).message == b"hello"
 
 
 @pytest.mark.parametrize(
@@ -102,10 +104,55 @@ def test_stamps_of_events_in_either_unit(stamp: str, fits: bool) -> None:
     }
     call = Call(query=query, headers={}, body=body.encode(), now_s=NOW)
     if fits:
-        assert understand(account(appKey="key"), call).encrypted
+        assert understand(account(corpId="c", appKey="key"), call).receiver == "key"
     else:
         with pytest.raises(Forged, match="window"):
             understand(account(appKey="key"), call)
+
+
+def test_the_answer_is_for_whom_the_call_was() -> None:
+    """An application with two ids would answer under the other one, and DingTalk would switch its callback off."""
+    stamp = "1700000000000"
+    ours = account(corpId="ding-corp", appKey="key")
+    body = f'{{"encrypt": "{sealed(plain(b"{}", receiver=b"key"))}"}}'
+    query = {
+        "msg_signature": ciphers.sha1_signature("tok", stamp, "n-1", body[len('{"encrypt": "') : -2]),
+        "timeStamp": stamp,
+        "nonce": "n-1",
+    }
+    understood = understand(ours, Call(query=query, headers={}, body=body.encode(), now_s=NOW))
+    _, answer = received(ours, understood, now_s=int(NOW), nonce="n-2")
+    values = json.loads(answer)
+    assert ciphers.decrypt(KEY, values["encrypt"], receivers=("key",)).message == b"success"
+    ciphers.check_sha1(
+        values["msg_signature"], "tok", values["timeStamp"], values["nonce"], values["encrypt"]
+    )
+    with pytest.raises(Forged):
+        ciphers.decrypt(KEY, values["encrypt"], receivers=("ding-corp",))
+
+
+def test_every_text_of_a_message_is_storable() -> None:
+    """U+0000 in the name of a thread, or in the code of a picture, would keep all that is behind it waiting."""
+    said = Inbound(
+        external_id="a\x00",
+        peer="p",
+        kind="text",
+        text="t",
+        thread="t\x00",
+        name="n\ud800",
+        media=(
+            Media(
+                media_type="i\x00",
+                name="m\x00",
+                source={"downloadCode": "c\x00", "more": [{"x\x00": "y\x00"}]},
+            ),
+        ),
+        reply={"references": ["r\x00\udc80", "s"], "until": 5, "tooLarge": True},
+    )
+    stored = msgspec.json.encode(inbox.clean(said)).decode()
+    assert "\\u0000" not in stored
+    assert inbox.clean(inbox.clean(said)) == inbox.clean(said)
+    assert inbox.clean(said).reply == {"references": ["r?", "s"], "until": 5, "tooLarge": True}
 
 
 def test_ids_and_texts_are_made_storable_and_stay_distinct() -> None:

@@ -26,7 +26,7 @@ SEALED = (
 
 def test_a_cipher_text_of_another_program_is_read() -> None:
     """A key or a vector that is taken wrongly shuts every customer's account out."""
-    assert ciphers.decrypt(KEY, SEALED, receivers=("ww-corp-1",)).decode() == MESSAGE
+    assert ciphers.decrypt(KEY, SEALED, receivers=("ww-corp-1",)).message.decode() == MESSAGE
 
 
 def test_the_cipher_text_is_what_another_program_makes() -> None:

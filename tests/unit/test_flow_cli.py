@@ -82,3 +82,13 @@ def test_what_is_no_kind_is_said_plainly(tmp_path: Path, loop: Path) -> None:
     with pytest.raises(Refusal):
         draw(str(loop))
     assert check(loop) == 1
+
+
+def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
+    """A kind saved in another encoding would be drawn with boxes for letters, and a typing error end in a traceback."""
+    chinese = tmp_path / "gbk.toml"
+    chinese.write_bytes(LOOP.encode("gb18030"))
+    for act in (lambda: check(chinese), lambda: draw(str(chinese)), lambda: draw("repair", out=tmp_path)):
+        with pytest.raises(SettingsError) as caught:
+            act()
+        assert str(tmp_path) in str(caught.value)

@@ -18,6 +18,7 @@ from callout_orders.flow.state import Facts, Flow, Passed, StepState, Word
 from callout_orders.kinds import library
 from callout_orders.kinds.check import check, errors
 from callout_orders.kinds.expressions import environment
+from callout_orders.kinds.limits import STEPS_MAX, TIMES_MAX
 from callout_orders.kinds.terms import (
     Action,
     ActionName,
@@ -325,6 +326,16 @@ COSTLY = kind(
     step("end", by_hand=True),
     fields=(money("repair_cost"),),
 )
+
+
+def test_the_longest_kind_of_all_comes_to_its_end() -> None:
+    """A version from before such loops were refused: no order of it could be taken in, and none would move."""
+    last = STEPS_MAX - 2
+    ring = [step(f"s{n}", f"s{n + 1}", times_max=TIMES_MAX) for n in range(last)]
+    of = kind(*ring, step(f"s{last}", "s0", "end", times_max=TIMES_MAX), step("end"))
+    flow = run(of, facts(of))
+    assert flow.over
+    assert len(flow.steps) == (STEPS_MAX - 1) * TIMES_MAX + 1
 
 
 def test_an_approval_is_for_the_value_that_it_was_asked_for() -> None:

@@ -30,6 +30,11 @@ def env(fields: dict[str, Any] | None = None, **order: Any) -> dict[str, Any]:
         ("order.tags.exists(t, t.startsWith('bat'))", {}, {"tags": ["battery"]}, True),
         ("order.serial == ''", {}, {"serial": None}, True),
         ("fields['repair_cost'] > 1", {"repair_cost": 2}, {}, True),
+        # What costs little is read: sums of numbers without a loop, a loop that looks at a few values, a pattern.
+        ("fields.repair_cost" + " + 1.0" * 20 + " > 20.0", {"repair_cost": 1}, {}, True),
+        ("(order.tags + ['a']).exists(t, t == order.serial)", {}, {"tags": ["b"], "serial": "b"}, True),
+        ("order.serial.matches('^SN-[0-9]{2}$')", {}, {"serial": "SN-12"}, True),
+        ('order.serial.matches("^\\\\w{2,10}$") && order.tags == []', {}, {"serial": "SN12"}, True),
     ),
 )
 def test_what_holds(text: str, fields: dict[str, Any], order: dict[str, Any], answer: bool) -> None:
@@ -60,6 +65,18 @@ def test_what_holds(text: str, fields: dict[str, Any], order: dict[str, Any], an
         ("order.tags.all(a, a.matches('x'))", "expression_nested"),
         ("order.tags.all(a, true) && order.tags.all(a, true) && order.tags.all(a, true) "
          "&& order.tags.all(a, true) && order.tags.all(a, true)", "expression_loops"),
+        # Lists that grow, looked through for each of their items: a minute and a half for one order.
+        ("(order.tags + order.tags).exists(t, 'x' in (order.tags + order.tags))", "expression_nested"),
+        ("(" + "order.tags + " * 5 + "order.tags).exists(t, t == 'x')", "expression_sums"),
+        ("(" + "order.serial + " * 5 + "order.serial).matches('x')", "expression_sums"),
+        ("order.tags.all(t, " + "'x' in order.tags || " * 8 + "'y' in order.tags)", "expression_names"),
+        # Whoever writes the description would write the rule.
+        ("order.description.matches(order.description)", "expression_pattern"),
+        ("order.description.matches('a' + order.description)", "expression_pattern"),
+        # Ten seconds for one text of this order.
+        ("order.description.matches('(?:[a-m]|[a-z]{1,900}){1,50}[0-9]')", "expression_pattern"),
+        ("order.description.matches('a)(b')", "expression_pattern"),
+        (" || ".join(["order.serial.matches('x')"] * 5), "expression_matches"),
         # Hidden in what one reader takes for a text and the other does not.
         ("r'\\' == '' || order.tags.all(a, order.tags.all(b, true)) || '' == ''", "expression_quotes"),
         ("'''' == '' || order.tags.all(a, order.tags.all(b, true)) '''", "expression_quotes"),

@@ -114,6 +114,20 @@ def test_everything_that_is_wrong_is_said_at_once_with_its_path() -> None:
     }
 
 
+@pytest.mark.parametrize("value", (10**400, -(10**400), float("inf"), float("nan"), 1e308, True, "7"))
+@pytest.mark.parametrize("code", ("floors", "cost"))
+def test_a_number_that_is_none_or_endless_is_refused(code: str, value: Any) -> None:
+    """JSON has whole numbers of any length: one that no float holds would be a fault of the house, told to nobody."""
+    with pytest.raises(FieldRefused) as caught:
+        fields.checked(LIFT, {**GOOD, code: value})
+    assert caught.value.path == f"fields.{code}"
+
+
+def test_a_text_with_a_mark_of_byte_order_is_read() -> None:
+    """The editor of Windows writes it: the first line would be called wrong, which looks right to everybody."""
+    assert library.decode("\ufeff" + TOML) == LIFT
+
+
 def test_what_is_asked_for_at_intake_may_be_missing_later() -> None:
     """A step fills in one field; it must not have to send all others again."""
     with pytest.raises(FieldRefused) as caught:

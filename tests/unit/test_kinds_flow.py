@@ -1,21 +1,33 @@
 """Kinds of order: a flow that the check accepts always ends, and what it refuses it names."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from callout_orders.flow.events import EVENTS
 from callout_orders.kinds import check_texts, draw, library
 from callout_orders.kinds.check import check, errors
-from callout_orders.kinds.terms import Branch, Kind, Label, Step
+from callout_orders.kinds.terms import (
+    Action,
+    ActionName,
+    Approval,
+    Branch,
+    Field,
+    FieldType,
+    Kind,
+    Label,
+    Step,
+)
 from callout_orders.kinds.walk import next_step
 
 SAME = Label(en="x", zh="x")
+SVG_TAGS = {"svg", "title", "style", "defs", "marker", "path", "rect", "text", "g"}
 
 
 def step(code: str, *to: str | tuple[str, str], times: int = 1, **more: Any) -> Step:
@@ -77,6 +89,8 @@ CASES: list[tuple[Kind, str, str]] = [
     (kind(step("a", "b"), step("b", "a")), "cycle", "steps.0.next"),
     (kind(step("a", "a")), "cycle", "steps.0.next"),
     (kind(step("a", "b", times=5), step("b", "a", times=5)), "dead_end", "steps.0.next"),
+    # Nobody is waited for: it goes round five times in the moment in which the order comes in.
+    (kind(step("a", "b", times=5), step("b", "a", "c", times=5), step("c")), "spins", "steps.0.next"),
     (kind(step("a", ("b", "order.visits > 1")), step("b")), "no_way_on", "steps.0.next"),
     # b may be entered twice, but a leads to it three times and has nowhere else to go.
     (
@@ -102,6 +116,20 @@ CASES: list[tuple[Kind, str, str]] = [
         "steps.0.enter",
     ),
     (kind(), "no_steps", "steps"),
+    # Neither of them has a place in the JSON that a version is kept as: the bound would be gone with the saving.
+    *(
+        (
+            Kind(
+                code="made",
+                label=SAME,
+                steps=(step("a"),),
+                fields=(Field(code="f", label=SAME, type=FieldType.NUMBER, low=bound),),
+            ),
+            "bounds_endless",
+            "fields.0",
+        )
+        for bound in (math.nan, math.inf)
+    ),
     (
         kind(msgspec.structs.replace(step("a", by_hand=True), owner="system")),
         "nobody_by_hand",
@@ -123,6 +151,15 @@ def test_a_branch_behind_one_that_always_holds_is_warned_of() -> None:
     assert codes(kind(step("a", "b", "c"), step("b"), step("c")), "warning") == {
         ("branch_never", "steps.0.next.1")
     }
+
+
+def test_a_loop_at_which_something_may_be_waited_for_is_none_that_spins() -> None:
+    """A version that waits for its parts by a condition alone would be refused for what it does not do."""
+    for waiting in ({"enter": "parts.ready"}, {"by_hand": True}, {"events": ("resumed",)}):
+        first = step("a", "b", times=5, **waiting)
+        assert ("spins", "steps.0.next") not in codes(
+            kind(first, step("b", ("a", "parts.waiting"), "c", times=5), step("c"))
+        )
 
 
 def test_every_finding_speaks_both_languages() -> None:
@@ -156,6 +193,7 @@ def kinds(pick: Callable[..., Any]) -> Kind:
                 label=SAME,
                 owner="handler",
                 times_max=pick(st.integers(1, 8)),
+                by_hand=bool(pick(st.integers(0, 3))),
                 next=tuple(branches),
             )
         )
@@ -227,3 +265,23 @@ def test_any_flow_can_be_drawn(of: Kind, locale: str) -> None:
     svg = draw.svg(of, locale)
     ElementTree.fromstring(svg)
     assert svg.count('class="way') == sum(len(step.next) for step in of.steps)
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text(min_size=1), locale=st.sampled_from(["en", "zh"]))
+@example(text="\"><script>alert(1)</script>'&<!--]]>", locale="en")
+@example(text="\x08\ufffe", locale="zh")
+def test_no_name_breaks_out_of_the_drawing(text: str, locale: str) -> None:
+    """The dashboard shows drawings of what others wrote: a label that is a script would run in the admin's session, and one
+    with a character that XML has not would leave a blank page."""
+    said = Label(en=text, zh=text)
+    first = Step(
+        code=text, label=said, owner=text, enter=text, fields=(text,), events=(text,), times_max=2,
+        approvals=(Approval(code="a", label=said, when=text, by=text),),
+        on_enter=(Action(do=ActionName.TAG, value=text),),
+        next=(Branch(to=text, when=text), Branch(to="b", when=text)),
+    )  # fmt: skip
+    of = Kind(code=text, label=said, steps=(first, step("b")))
+    elements = list(ElementTree.fromstring(draw.svg(of, locale, events={text: (text, text)})).iter())
+    assert {one.tag.partition("}")[2] for one in elements} <= SVG_TAGS
+    assert not any(name.startswith("on") or "href" in name for one in elements for name in one.attrib)

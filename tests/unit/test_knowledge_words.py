@@ -26,6 +26,8 @@ def test_spellings_of_one_word_are_one() -> None:
     assert words("E07 RESET") == words("e07 reset")
     assert words("chargers") == words("charger")
     assert words("process pass is") == ["process", "pass"]
+    # Words of every sentence stay out, also those that end like a plural.
+    assert words("This does not work as it was") == ["work"]
 
 
 def test_a_word_in_the_title_weighs_more() -> None:

@@ -295,3 +295,25 @@ def test_what_is_told() -> None:
     assert late is not None
     assert terms.Role.SUPERVISOR not in early.roles
     assert terms.Role.SUPERVISOR in late.roles
+
+
+def test_a_further_notice_of_an_urgent_line_overtakes_nothing() -> None:
+    """A call for a P0 is a second notice of its first line: taken along with that, it would come before what was told to the
+    same address in between."""
+    matter, lines = uuid4(), (uuid4(), uuid4(), uuid4())
+    queue = [
+        Waiting(
+            id=uuid4(),
+            position=n,
+            matter=matter,
+            line_id=lines[line],
+            address="a",
+            urgent=n == 0,
+            robot=False,
+        )
+        for n, line in enumerate((0, 0, 1, 0))
+    ]
+    (first,) = plan(queue, tokens=1, tokens_urgent=1)
+    assert first.ids == (queue[0].id, queue[1].id)
+    (second,) = plan(queue[2:], tokens=1, tokens_urgent=1)
+    assert second.ids == (queue[2].id, queue[3].id)

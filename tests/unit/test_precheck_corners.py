@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from callout_orders.checks import Gather
 from callout_orders.kinds.terms import DescriptionCheck, Kind, Label, PhoneCheck, RequiredCheck, Step
 from callout_orders.precheck import rules
-from callout_orders.precheck.product_terms import product
+from callout_orders.precheck.product_terms import Product, product
+from callout_orders.precheck.text import extract as extraction
 from callout_orders.precheck.text.extract import extract
 from callout_orders.precheck.text.finds import USED_FROM
 
@@ -40,6 +43,22 @@ def test_what_looks_like_something_and_is_not(text: str, found: list[str]) -> No
     """An engineer with the spare part for a building's number; a call to somebody's bank card."""
     used = [one for one in extract(text, products=PRODUCTS) if one.confidence >= USED_FROM]
     assert [f"{one.field}={one.value}" for one in used if one.field != "product" or "AC" in text] == found
+
+
+def test_a_text_made_of_serials_takes_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody pastes a warehouse list into the form: each of its numbers would be held against every product's pattern."""
+    tried: list[str] = []
+    fits = extraction.fits
+
+    def count(given: str, products: Sequence[Product]) -> object:
+        tried.append(given)
+        return fits(given, products)
+
+    monkeypatch.setattr(extraction, "fits", count)
+    noise = "ab1-2345-6789 " * 280
+    found = extraction.extract(f"{noise} 138-0013-8000", products=PRODUCTS)
+    assert len(tried) == extraction.SPANS_MAX
+    assert [one.value for one in found if one.field == "serial"] == []
 
 
 def kind(*checks: object) -> Kind:

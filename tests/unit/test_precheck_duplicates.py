@@ -32,6 +32,8 @@ traits = st.builds(
     serial=st.none() | st.sampled_from(("A-1", "a1", "B-2")),
     phone=st.none() | st.sampled_from(("+1", "+2")),
     error_code=st.none() | st.sampled_from(("E1", "E2")),
+    lat=st.sampled_from((None, 37.0, 37.0003, 37.001, 38.0)),
+    lng=st.just(-122.0),
 )
 
 
@@ -122,9 +124,59 @@ def test_pairs_as_people_judge_them(change: dict[str, Any], verdict: str) -> Non
     base = msgspec.structs.replace(BASE, error_code="E07")
     other = msgspec.structs.replace(base, **{"error_code": None, **change})
     found = alike(base, other)
-    sure = found.score >= SETTINGS.sure and found.anchored
+    sure = found.is_sure(SETTINGS.sure)
     got = "sure" if sure else "possible" if found.score >= SETTINGS.possible else "neither"
     assert got == verdict, (found.score, found.anchored, found.reasons)
+
+
+NEXT_DOOR: dict[str, Any] = {"customer_id": some_id(2), "site_id": some_id(2), "phone": "+2", "serial": None}
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    (
+        ({}, "possible"),
+        # The very same words at the very same place, a minute later: two customers are two customers.
+        ({"lat": 37.0, "description": BASE.description}, "possible"),
+        ({"lat": 37.00045}, "possible"),
+        ({"created_at": NOON + timedelta(hours=40)}, "possible"),
+        ({"created_at": NOON + timedelta(hours=71), "lat": 37.0009}, "neither"),
+        ({"lat": 37.0014}, "neither"),
+        ({"lat": 38.0}, "neither"),
+        ({"lat": None}, "neither"),
+        ({"serial": "CP-2"}, "neither"),
+        ({"description": "The lift of our house stands still between two floors"}, "neither"),
+        # What both have in common counts more than being next door.
+        ({"customer_id": some_id(1)}, "possible"),
+    ),
+)
+def test_neighbours_as_people_judge_them(change: dict[str, Any], verdict: str) -> None:
+    """Three neighbours with one dark lamp would be three matters; or two shops with two troubles would be taken for one."""
+    other = msgspec.structs.replace(
+        BASE,
+        **{
+            "description": "Hello, pile does not start and shows E07",
+            "lat": 37.0003,
+            **NEXT_DOOR,
+            **change,
+        },
+    )
+    found = alike(BASE, other)
+    assert not found.is_sure(0)
+    got = "possible" if found.score >= SETTINGS.possible else "neither"
+    assert got == verdict, (found.score, found.reasons)
+
+
+@given(traits, traits)
+def test_something_in_common_never_counts_less_than_being_next_door(one: Traits, other: Traits) -> None:
+    """Of two candidates the neighbour's order would stand above the customer's own."""
+    near = {"site_id": None, "lat": 37.0, "lng": -122.0, "serial": None, "asset_id": None}
+    apart = [
+        msgspec.structs.replace(traits_, **near, phone=None, contact_id=None, customer_id=some_id(n))
+        for n, traits_ in enumerate((one, other))
+    ]
+    same = [msgspec.structs.replace(traits_, customer_id=some_id(7)) for traits_ in apart]
+    assert alike(*apart).score <= alike(*same).score
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zipfile
 from datetime import date, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from public_api import csv_bytes, write_bomb, xlsx_bytes
 
-from callout_orders.checks import FieldsRefused
+from callout_orders.checks import FieldRefused, FieldsRefused
 from callout_orders.imports import convert, headers, mapping, sheets
 from callout_orders.imports.mapping import Column, Config
 from callout_orders.imports.refusals import SheetRefused
@@ -131,6 +132,35 @@ def test_cells_that_reach_too_far_are_seen_before_they_are_laid_out(sheet: str, 
     assert refusal(workbook(sheet)).details["reason"] == reason
 
 
+def test_a_tag_of_attributes_costs_its_length_once() -> None:
+    """Gone through anew for each attribute, a hundred kilobytes of archive would hold a reader's place for its whole time."""
+    tag = 'r="A1" ' * 150_000
+    began = time.process_time()
+    assert refusal(workbook(f"<sheetData><row><c {tag}><v>1</v></c></row></sheetData>")).details["reason"]
+    assert time.process_time() - began < 10, "squared, it is hours"
+
+
+@pytest.mark.parametrize("count", (sheets.ROWS_MAX + sheets.HEADER_ROWS + 1,))
+def test_rows_without_places_are_counted_before_they_are_laid_out(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell need not say where it stands: a million rows in three hundred kilobytes would be made into lists first."""
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+        book.add_worksheet()
+    bare = "".join(("<row><c><v>1</v></c></row>",) * count)
+    made = io.BytesIO()
+    with zipfile.ZipFile(out) as empty, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as full:
+        for name in empty.namelist():
+            text = empty.read(name).decode()
+            if name.startswith("xl/worksheets/"):
+                text = text.replace("<sheetData/>", f"<sheetData>{bare}</sheetData>")
+            full.writestr(name, text)
+    monkeypatch.setattr(sheets, "_fill_down", lambda *_: pytest.fail("it was laid out"))
+    found = refusal(made.getvalue())
+    assert (found.details["reason"], found.details["given"]) == ("rows", count)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     (
@@ -145,11 +175,47 @@ def test_cells_that_reach_too_far_are_seen_before_they_are_laid_out(sheet: str, 
         (b"h\n" + b"1\n" * (sheets.ROWS_MAX + 20), "rows"),
         (b"h\n" + b"1," * (sheets.COLUMNS_MAX + 1) + b"1", "columns"),
         (b"x" * (sheets.FILE_BYTES_MAX + 1), "bytes"),
+        # A quotation mark that is opened and not closed takes all rows below into its cell.
+        (b'text,ref\n"leaks,1\nloud,2\n', "quote"),
+        (b'text;ref\nleaks;1\nloud;"2', "quote"),
     ),
 )
 def test_what_is_no_sheet_is_refused_with_its_limit(data: bytes, reason: str) -> None:
     """ "Could not import" leaves people with nothing to do but to try again."""
     assert refusal(data).details["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    "text", (b'a,b\n1,"2"', b'a,b\r\n1,2" pipe\r\n', b'a,b\n"x"y,2\n', b'a,b\n"1\n\n2",\n')
+)
+def test_quotation_marks_that_belong_to_the_text_close_nothing(text: bytes) -> None:
+    """Inches, quoted lines and a file without an end of its last line are no faults."""
+    assert len(sheets.read(text).rows) == 1
+
+
+def test_more_files_than_a_workbook_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million empty files in an archive cost memory for each of their names."""
+    monkeypatch.setattr(sheets, "MEMBERS_MAX", 3)
+    found = refusal(workbook("<sheetData/>", **{f"x{n}": "" for n in range(2)}))
+    assert (found.details["reason"], found.details["limit"]) == ("zip_members", 3)
+
+
+def test_unpacked_it_is_counted_over_all_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many files below the limit are together above it."""
+    monkeypatch.setattr(sheets, "UNPACKED_BYTES_MAX", 1_000)
+    parts = {f"x{n}": "a" * 400 for n in range(3)}
+    assert refusal(workbook("<sheetData/>", **parts)).details["reason"] == "zip_unpacked"
+
+
+def test_a_workbook_with_more_rows_than_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit holds for rows with something in them, wherever the header stands above them."""
+    monkeypatch.setattr(sheets, "ROWS_MAX", 3)
+    assert len(sheets.read(csv_bytes([["a title"], ["描述"], *[["x"]] * 3])).rows) == 3
+    assert refusal(csv_bytes([["描述"], *[["x"]] * 4])).details["limit"] == 3
+    assert refusal(xlsx_bytes([["描述"], *[["x"]] * 4])).details["limit"] == 3
+    # Nor is what stands far below read at all.
+    far = b"h\n" + b"1\n" * 100 + b"x" * (sheets.CELL_CHARS_MAX + 1)
+    assert refusal(far).details["reason"] == "rows"
 
 
 def test_a_picture_in_an_archive_is_no_sheet() -> None:
@@ -166,6 +232,15 @@ def test_headers_of_one_name_and_of_none_are_told_apart() -> None:
     assert found.headers == ["name", "name (2)", "#3", "empty"]
 
 
+def test_a_mapped_header_is_found_as_it_is_copied_from_the_sheet() -> None:
+    """Headers in two lines, or of a whole sentence, are common; a template that names one would find nothing."""
+    given = ["电话\n(必填)", "说明" * 90]
+    read = sheets.read(xlsx_bytes([["a", "b", "c"], given, ["1", "x"]]), known=given)
+    columns = tuple(Column(header=one, field=f) for one, f in zip(given, ("serial", "product"), strict=True))
+    plan = mapping.plan(mapping.checked(Config(columns=columns, guess=False)), read.headers)
+    assert plan.fields == {"serial": (0,), "product": (1,)}
+
+
 @pytest.mark.parametrize(
     ("header", "field"),
     (
@@ -177,6 +252,8 @@ def test_headers_of_one_name_and_of_none_are_told_apart() -> None:
         ("Created (UTC)", "created_at"),
         ("ticket-id", "reference"),
         ("Shoe size", None),
+        # It counts the rows of a sheet: next week's row 1 is another order.
+        ("序号", None),
     ),
 )
 def test_headers_tell_what_they_are(header: str, field: str | None) -> None:
@@ -234,6 +311,50 @@ def test_local_times_are_the_organisations(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "day"), (({}, 46327.3958333), ({"date_1904": True}, 44865.3958333)), ids=("1900", "1904")
+)
+def test_days_left_as_numbers_are_counted_from_the_workbooks_own_zero(
+    options: dict[str, Any], day: float
+) -> None:
+    """Read from 1900, a workbook of an old Excel for Mac would call everybody out four years ago."""
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True, **options}) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["描述", "创建时间", "报修时间"])
+        sheet.write_row(1, 0, ["x", day])
+        sheet.write_datetime(
+            1, 2, datetime(2026, 11, 1, 9, 30), book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
+        )
+    read = sheets.read(out.getvalue())
+    config = Config()
+    plan = mapping.plan(config, read.headers, read.encoding)
+    found = convert.converted(config, plan, *read.rows[0], "row-1", zone=SHANGHAI, locale="zh").request
+    assert found is not None
+    assert found.created_at is not None
+    assert found.created_at.isoformat() == "2026-11-01T01:30:00+00:00"
+    assert found.reported_at == found.created_at
+
+
+@pytest.mark.parametrize("header", ("工单号", "CRM", "联系电话", "序列号", "客户编号"))
+@pytest.mark.parametrize("text", ("2.02611E+14", "1E+05", 20261101000012345, 2026110100001234))
+def test_digits_that_a_program_dropped_are_not_made_up(header: str, text: object) -> None:
+    """All order numbers of a day become 2.02611E+14: the first row would be an order, and the others "there already"."""
+    read = sheets.read(xlsx_bytes([["描述", header], ["x", text]]))
+    found = row([read.headers, read.rows[0][1]], columns=(Column(header="CRM", field="reference.crm"),))
+    assert found.request is None
+    assert [(fault.column, fault.reason) for fault in found.faults] == [(header, "digits_lost")]
+
+
+@pytest.mark.parametrize("text", (202611010000123, "1E5", "E+05", "12E-3"))
+def test_digits_that_are_all_there_are_taken(text: object) -> None:
+    """Fifteen digits are what a workbook keeps, and letters among digits are no exponent."""
+    read = sheets.read(xlsx_bytes([["描述", "工单号"], ["x", text]]))
+    found = row([read.headers, read.rows[0][1]])
+    assert found.request is not None
+    assert found.request.references == (("import", str(text)),)
+
+
+@pytest.mark.parametrize(
     "text", ("03/04/2026", "yesterday", "2026-13-01", "9999-01-01", "0001-01-01", "1e400")
 )
 def test_a_time_that_could_be_another_is_refused(text: str) -> None:
@@ -271,6 +392,28 @@ def test_words_constants_and_further_references() -> None:
     assert found.request.skills == {"sewer": 2, "电气": 1}
     assert found.request.fields == {"battery": True}
     assert (found.request.lat, found.request.lng) == (None, None), "0/0 means that nobody knew"
+
+
+def test_a_level_of_thousands_of_digits_is_a_fault_of_its_row() -> None:
+    """Python refuses to read such a number, in a way that would end the whole import for one cell."""
+    found = row([["描述", "技能"], ["x", "sewer:" + "9" * 5_000]])
+    assert [fault.column for fault in found.faults] == ["技能"]
+
+
+@pytest.mark.parametrize("pattern", ("%Y %Y", "%Q", "100%", "%", "day"))
+def test_a_format_that_fits_no_time_is_refused_with_its_template(pattern: str) -> None:
+    """Saved, it would refuse each row of each sheet, or end the import at its first row."""
+    with pytest.raises(FieldRefused) as refused:
+        mapping.checked(Config(columns=(Column(header="A", field="created_at", formats=(pattern,)),)))
+    assert refused.value.path == "config.columns.0.formats.0"
+
+
+@pytest.mark.parametrize(
+    "pattern", ("%d/%m/%Y %H:%M", "%Y年%m月%d日", "%I:%M %p %d %b %y", "%Y-%m-%dT%H:%M:%S%z")
+)
+def test_formats_of_times_are_taken(pattern: str) -> None:
+    """What Python's own manual lists must not be refused."""
+    assert mapping.checked(Config(columns=(Column(header="A", field="created_at", formats=(pattern,)),)))
 
 
 def test_a_bad_template_is_told_everything_at_once() -> None:

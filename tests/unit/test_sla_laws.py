@@ -9,7 +9,7 @@ import sla_oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callout_orders.sla.calendar import ALWAYS, WEEKDAYS, Calendar, Special, Week
+from callout_orders.sla.calendar import ALWAYS, SEARCH_YEARS, WEEKDAYS, Calendar, Special, Week
 from callout_orders.sla.clock import (
     Event,
     Facts,
@@ -25,9 +25,12 @@ from callout_orders.sla.clock import (
 
 DAYS = 12
 MINUTE = timedelta(minutes=1)
-#: Where something happens: changes of clocks by an hour and by half an hour, a day that was left out, a leap day, a new year.
+#: Where something happens: changes of clocks by an hour and by half an hour, a day that was left out, a leap day, a new year,
+#: holidays that are made up for at a weekend.
 PLACES = (
     ("Asia/Shanghai", datetime(2026, 1, 14, tzinfo=UTC)),
+    ("Asia/Shanghai", datetime(2026, 2, 12, tzinfo=UTC)),
+    ("Asia/Shanghai", datetime(2026, 2, 25, tzinfo=UTC)),
     ("America/New_York", datetime(2026, 3, 5, tzinfo=UTC)),
     ("America/New_York", datetime(2026, 10, 29, tzinfo=UTC)),
     ("Europe/Berlin", datetime(2026, 3, 26, tzinfo=UTC)),
@@ -63,9 +66,20 @@ def cases(draw: st.DrawFn) -> tuple[Calendar, datetime]:
         week[WEEKDAYS[draw(st.integers(0, 6))]] = ("09:00-18:00",)
     first = since.astimezone(ZoneInfo(zone)).date()
     offsets = draw(st.sets(st.integers(0, DAYS), max_size=3))
-    special = tuple(Special(date=first + timedelta(days=n), hours=draw(hours())) for n in sorted(offsets))
+    special = tuple(
+        Special(date=first + timedelta(days=n), hours=draw(hours()), worked=draw(st.booleans()))
+        for n in sorted(offsets)
+    )
     start = since + draw(st.integers(0, 4 * 1440)) * MINUTE
-    return Calendar(code="c", time_zone=zone, week=Week(**week), special=special), start
+    calendar = Calendar(
+        code="c",
+        time_zone=zone,
+        week=Week(**week),
+        special=special,
+        country="CN" if zone == "Asia/Shanghai" and draw(st.booleans()) else None,
+        makeup_hours=draw(hours()),
+    )
+    return calendar, start
 
 
 @st.composite
@@ -195,6 +209,45 @@ def test_more_time_is_never_due_earlier(
     events, now = happened(case[1], spans), case[1] + 8 * 1440 * MINUTE
     less = at(promised(case, minutes), events, now).planning_due_at
     assert at(promised(case, minutes + more), events, now).planning_due_at >= less
+
+
+@settings(max_examples=60)
+@given(case=CASES, spans=SPANS, minutes=BUDGETS, other=BUDGETS, later=LATER, back=st.integers(0, 1440))
+def test_another_promise_and_back_is_the_same_promise(
+    case: tuple[Calendar, datetime],
+    spans: list[tuple[int, int]],
+    minutes: int,
+    other: int,
+    later: int,
+    back: int,
+) -> None:
+    """A priority that was typed wrong and put right would have moved the deadline. What an order is promised counts from its
+    creation with all pauses, whatever it was promised meanwhile."""
+    start = case[1]
+    events, now = happened(start, spans), start + later * MINUTE
+    changes = [
+        Event(n=0, at=now - (back if n == 0 else 0) * MINUTE, kind="changed", data={"from": a, "to": b})
+        for n, (a, b) in enumerate((("p1", "p0"), ("p0", "p1")))
+    ]
+    with_changes = sorted([*events, *changes], key=lambda event: event.at)
+    assert at(promised(case, minutes), with_changes, now) == at(promised(case, minutes), events, now)
+    assert at(promised(case, other), with_changes, now) == at(promised(case, other), events, now)
+
+
+@settings(max_examples=40)
+@given(case=CASES, spans=SPANS, minutes=BUDGETS, later=LATER)
+def test_a_calendar_that_never_works_comes_to_an_end(
+    case: tuple[Calendar, datetime], spans: list[tuple[int, int]], minutes: int, later: int
+) -> None:
+    """Somebody closes for good: the clock of an order would look for working time until the worker is killed. What it finds
+    lies as far away as it looked, and nothing is late by it."""
+    never = Calendar(code="never", time_zone=case[0].time_zone)
+    now = case[1] + later * MINUTE
+    found = at(promised((never, case[1]), minutes), happened(case[1], spans), now)
+    assert found.planning_due_at > now + timedelta(days=365 * SEARCH_YEARS)
+    assert found.state is not MilestoneState.MISSED
+    assert (found.elapsed_seconds, found.remaining_seconds) == (0, minutes * 60)
+    assert first_due(never, case[1], minutes) > case[1] + timedelta(days=365 * SEARCH_YEARS)
 
 
 @settings(max_examples=60)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from callout_orders.checks import FieldsRefused
 from callout_orders.sla.clock import MilestoneName
-from callout_orders.sla.policy import (
+from callout_orders.sla.policy.body import read
+from callout_orders.sla.policy.preview import DAYS_MAX, attempt
+from callout_orders.sla.policy.terms import (
     REASONS,
     STANDARD,
     TIERS,
@@ -25,8 +27,6 @@ from callout_orders.sla.policy import (
     supervisor_at,
     to_json,
 )
-from callout_orders.sla.policy_body import read
-from callout_orders.sla.preview import DAYS_MAX, attempt
 from callout_orders.terms import OrderKind, Priority
 from callout_store.errors import BadField, Refusal
 
@@ -252,6 +252,27 @@ def test_a_promise_that_the_calendar_cannot_keep_is_refused() -> None:
         read(body)
     assert caught.value.path == "body.rules.0.resolution.minutes"
     assert "5 years" in caught.value.message("en")
+
+
+def test_dates_that_are_off_count_against_a_promise() -> None:
+    """A calendar whose only working days are all listed as off has no working hour, whatever its week says: what is promised
+    by it would be due in ten years."""
+    mondays = [date(2026, 1, 5) + timedelta(weeks=n) for n in range(522)]
+    body = changed("calendars.1.week", {"mon": ["09:00-17:00"]})
+    body["rules"][0] = rule("all", 15, 120, 240, calendar="nights")
+    body["calendars"][1]["special"] = [{"date": on.isoformat()} for on in mondays]
+    with pytest.raises(FieldsRefused) as caught:
+        read(body)
+    assert {fault.path for fault in caught.value.faults} == {
+        f"body.rules.0.{name}.minutes" for name in ("firstResponse", "arrival", "resolution")
+    }
+    assert "nights" in caught.value.message("zh")
+    # One that is closed for a whole year only is due after it.
+    body["calendars"][1]["special"] = body["calendars"][1]["special"][:52]
+    found = attempt(
+        read(body), start=datetime(2026, 1, 1, tzinfo=UTC), tier="standard", kind="service", priority="P1"
+    )
+    assert found.milestones[2].due_at == datetime(2027, 1, 4, 5, 0, tzinfo=UTC)
 
 
 def test_limits_are_named() -> None:

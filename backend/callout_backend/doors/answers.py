@@ -1,33 +1,34 @@
 """The customer's door to answers: `GET /a/{token}` shows them, `POST /a/{token}` takes one decision, once.
 
-No account and no cookie: the token in the address is the right, and is kept out of logs, Referer and caches like that of
-the sign-off page. Looking changes nothing.
+The token in the address is the right (`pages`). Looking changes nothing, so that a mail scanner decides nothing.
 """
 
-import math
 from typing import Any
 
-import structlog
-from litestar import MediaType, Request, Response, get, post
+from litestar import MediaType, Response, get, post
 from litestar.types import ControllerRouterHandler
 
 from callout_backend.doors.bodies import read_json
-from callout_backend.doors.signoff import CUSTOMER, HEADERS, html, locale_for
-from callout_backend.problems import current_request_id, problem_response, translate
+from callout_backend.doors.pages import (
+    CUSTOMER,
+    HEADERS,
+    AnyRequest,
+    database_of,
+    html,
+    locale_for,
+    refusal_of,
+    refused,
+)
+from callout_backend.problems import problem_response
 from callout_backend.web.answers_page import answers_page, closed_page, decided_page
 from callout_graphql.resolvers.knowledge_api import ANSWER_PATH as PATH
 from callout_orders.knowledge import links
 from callout_orders.knowledge.links import Decision
-from callout_store.errors import InternalFault, Refusal
+from callout_store.errors import Refusal
 from callout_store.ids import parse_id
-from callout_store.work import Database
 
 BODY_BYTES_MAX = 20_000
 """A reason at its limit, with room."""
-
-log = structlog.get_logger(__name__)
-
-AnyRequest = Request[Any, Any, Any]
 
 
 @get(f"{PATH}/{{token:str}}", media_type=MediaType.HTML, include_in_schema=False)
@@ -35,7 +36,7 @@ async def show(request: AnyRequest) -> Response[str]:
     """The page of a link: 200, 410 expired, 404 unknown."""
     try:
         token: str = request.path_params["token"]
-        async with _database(request).work(links.organisation_of(token), actor=CUSTOMER) as work:
+        async with database_of(request).work(links.organisation_of(token), actor=CUSTOMER) as work:
             shown = await links.look(work, token)
         locale = locale_for(request, shown.locale)
         return html(answers_page(shown, locale=locale), 200, locale)
@@ -56,7 +57,7 @@ async def decide(request: AnyRequest) -> Response[Any]:
         token: str = request.path_params["token"]
         org_id = links.organisation_of(token)
         given = await read_json(request, Decision) if as_json else _read_form(await request.form())
-        decision = await _database(request).run(
+        decision = await database_of(request).run(
             org_id, lambda work: links.decide(work, token, given), actor=CUSTOMER
         )
     except Exception as exc:
@@ -69,11 +70,6 @@ async def decide(request: AnyRequest) -> Response[Any]:
     return html(decided_page(decision, locale=locale), 200, locale)
 
 
-def _database(request: AnyRequest) -> Database:
-    database: Database = request.app.state.db
-    return database
-
-
 def _read_form(form: Any) -> Decision:
     fields = {name: str(form.get(name) or "") for name in ("decision", "offerId", "reason")}
     try:
@@ -84,21 +80,13 @@ def _read_form(form: Any) -> Decision:
 
 
 def _refusal(request: AnyRequest, exc: Exception) -> Refusal:
-    """What is answered to `exc`. Handled here and not by the app, so that no message holds the address."""
-    refusal = translate(exc, limit_bytes=BODY_BYTES_MAX, method=request.method)
-    if refusal is None:
-        log.error("answers_failed", exc_info=exc)
-        return InternalFault(request_id=current_request_id() or "?")
-    return refusal
+    return refusal_of(request, exc, limit_bytes=BODY_BYTES_MAX, event="answers_failed")
 
 
 def _refused(request: AnyRequest, exc: Exception) -> Response[str]:
     refusal = _refusal(request, exc)
     locale = locale_for(request, None)
-    answer = html(closed_page(refusal, locale=locale), refusal.status, locale)
-    if refusal.retry_after_ms is not None:
-        answer.headers["Retry-After"] = str(math.ceil(refusal.retry_after_ms / 1000))
-    return answer
+    return refused(refusal, closed_page(refusal, locale=locale), locale)
 
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (show, decide)

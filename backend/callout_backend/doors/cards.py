@@ -15,7 +15,7 @@ from litestar import Request, Response, get, post
 from litestar.types import ControllerRouterHandler
 
 from callout_backend.doors.chat import FORGERIES
-from callout_backend.doors.identity import client_address
+from callout_backend.doors.identity import client_address, organisation_at
 from callout_backend.notify import links
 from callout_backend.settings import signing_secret
 from callout_orders.channels.chat import ciphers, flat_xml
@@ -24,7 +24,6 @@ from callout_orders.channels.chat.ciphers import BadKey, Forged
 from callout_orders.channels.chat.flat_xml import BadXml
 from callout_orders.channels.refusals import CallForged
 from callout_orders.notices import channels, states
-from callout_people import organisations
 from callout_people.throttle import count_calls, network
 from callout_store.errors import NoSuchAddress, NotFound, NoticeLinkInvalid
 from callout_store.ids import parse_id
@@ -107,7 +106,7 @@ async def _opened(request: AnyRequest, keys: Keys, sealed: str) -> bytes:
             given.get("nonce", ""),
             sealed,
         )
-        return ciphers.decrypt(keys.aes_key, sealed, receivers=(keys.corp_id,))
+        return ciphers.decrypt(keys.aes_key, sealed, receivers=(keys.corp_id,)).message
     except (Forged, BadKey) as fault:
         log.info("card_call_refused", why=str(fault))
         await count_calls(_database(request), f"forged:{network(client_address(request))}", FORGERIES)
@@ -115,16 +114,12 @@ async def _opened(request: AnyRequest, keys: Keys, sealed: str) -> bytes:
 
 
 async def _keys(request: AnyRequest) -> Keys:
-    slug = request.path_params["slug"].lower()
     try:
         channel_id = parse_id(request.path_params["channel"])
     except ValueError:
         raise NoSuchAddress() from None
-    if not organisations.is_slug(slug):
-        raise NoSuchAddress()
     db = _database(request)
-    async with db.work(None, org_slug=slug) as work:
-        organisation = await organisations.organisation_by_slug(work, slug)
+    organisation = await organisation_at(db, request.path_params["slug"])
     if organisation is None:
         raise NoSuchAddress()
     async with db.work(organisation.id, actor=CHANNEL) as work:

@@ -15,7 +15,7 @@ import structlog
 from litestar import Request, Response, get, post
 from litestar.types import ControllerRouterHandler
 
-from callout_backend.doors.identity import client_address
+from callout_backend.doors.identity import client_address, organisation_at
 from callout_backend.jobs.channels import linker
 from callout_orders.channels import accounts, inbox
 from callout_orders.channels.chat import calls
@@ -24,7 +24,6 @@ from callout_orders.channels.chat.ciphers import Forged
 from callout_orders.channels.conversations import conversation
 from callout_orders.channels.refusals import CallForged, CallUnreadable
 from callout_orders.channels.terms import CALL_BYTES_MAX, CHAT, Account, ChannelKind
-from callout_people import organisations
 from callout_people.throttle import Limit, count_calls, network
 from callout_store.errors import NoSuchAddress, Refusal
 from callout_store.ids import new_secret
@@ -116,16 +115,12 @@ async def _at_once(request: AnyRequest, org_id: UUID, account: Account, message_
 
 
 async def _account(request: AnyRequest) -> tuple[UUID, Account]:
-    slug, code = request.path_params["slug"].lower(), request.path_params["code"]
-    if not organisations.is_slug(slug):
-        raise NoSuchAddress()
     db = _database(request)
-    async with db.work(None, org_slug=slug) as work:
-        organisation = await organisations.organisation_by_slug(work, slug)
+    organisation = await organisation_at(db, request.path_params["slug"])
     if organisation is None:
         raise NoSuchAddress()
     async with db.work(organisation.id, actor=CHANNEL) as work:
-        account = await accounts.account_by_code(work, code)
+        account = await accounts.account_by_code(work, request.path_params["code"])
     if account is None or account.kind not in CHAT:
         raise NoSuchAddress()
     return organisation.id, account

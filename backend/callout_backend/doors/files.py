@@ -19,8 +19,9 @@ from callout_backend.doors.attachments import ENDINGS, HEADERS
 from callout_backend.doors.identity import principal_of
 from callout_graphql.sight import orders_in_sight, sight_of
 from callout_orders.channels import files
-from callout_orders.channels.files import FILE_BYTES_MAX, FileView
+from callout_orders.channels.files import FileView
 from callout_orders.channels.refusals import FileAwaited, FileRefused
+from callout_orders.channels.terms import FILE_BYTES_MAX
 from callout_people.principals import Principal, Right
 from callout_people.throttle import Limit, count_calls
 from callout_store.errors import BadField, NotFound
@@ -44,7 +45,7 @@ async def bring(request: AnyRequest) -> Response[dict[str, Any]]:
     await count_calls(db, f"files:{principal.user_id}", BY_USER)
     storage: Storage = request.app.state.storage
     kept = await kept_files.keep(
-        storage, principal.org_id, await request.body(), declared=request.content_type[0]
+        db, storage, principal.org_id, await request.body(), declared=request.content_type[0]
     )
     if kept.code is not None:
         raise FileRefused(why=kept.code, limit=FILE_BYTES_MAX // (1024 * 1024), path="file")

@@ -5,7 +5,7 @@ from typing import Any
 from litestar import MediaType, Request, Response, get
 from litestar.types import ControllerRouterHandler
 
-from callout_backend.doors.signoff import html, locale_for
+from callout_backend.doors.pages import html, locale_for
 from callout_backend.web.hotline_page import hotline_page
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 
+from callout_people import organisations
+from callout_people.organisations import Organisation
 from callout_people.principals import Principal
 from callout_people.sessions import authenticate as authenticate_token
 from callout_people.tokens import TokenIssuer
@@ -39,6 +41,15 @@ async def principal_of(connection: Connection, *, cached: bool = False) -> Princ
         raise NotAuthenticated()
     principal.refuse_wiped()
     return principal
+
+
+async def organisation_at(db: Database, slug: str) -> Organisation | None:
+    """The organisation that an address names, or None."""
+    slug = slug.lower()
+    if not organisations.is_slug(slug):
+        return None
+    async with db.work(None, org_slug=slug) as work:
+        return await organisations.organisation_by_slug(work, slug)
 
 
 def client_address(connection: Connection) -> str | None:

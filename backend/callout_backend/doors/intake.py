@@ -18,9 +18,11 @@ from callout_backend.doors.identity import principal_of
 from callout_backend.problems import locale_of
 from callout_dispatch import engineers
 from callout_orders import intake, reading
+from callout_orders.channels import files
 from callout_orders.precheck import taking
 from callout_orders.precheck.terms import Request as PrecheckRequest
 from callout_orders.precheck.terms import RequestFile, Taken
+from callout_orders.terms import TAGS_MAX
 from callout_people.principals import Principal, Role, require
 from callout_store.errors import NotFound
 from callout_store.work import Database, Work
@@ -37,7 +39,8 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class FileGiven(msgspec.Struct, rename="camel", frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file that comes with the order, by its media type (`image/png`)."""
+    """A file that comes with the order, by its media type (`image/png`). With the `id` that `POST /v1/files` gave, it stays
+    with the order; without one, somebody else keeps it."""
 
     media_type: str
     name: str = ""
@@ -70,7 +73,7 @@ class WorkOrderRequest(msgspec.Struct, rename="camel", frozen=True, kw_only=True
     lat: float | None = None
     lng: float | None = None
     fields: dict[str, Any] = {}
-    tags: Annotated[list[str], Meta(max_length=intake.TAGS_MAX)] = []
+    tags: Annotated[list[str], Meta(max_length=TAGS_MAX)] = []
     files: Annotated[list[FileGiven], Meta(max_length=FILES_MAX)] = []
     priority: str | None = None
     kind: str | None = None
@@ -104,7 +107,10 @@ async def create_work_order(request: Request[Any, Any, Any]) -> Response[dict[st
 
     async def act(work: Work) -> Taken:
         await engineers.check_skills(work, [("skills", body.skills)])
-        return await taking.take(work, await _meant(work, principal, body, locale))
+        asked = await files.brought_with(work, await _meant(work, principal, body, locale), principal.user_id)
+        taken = await taking.take(work, asked)
+        await files.stay_with(work, asked, taken.id)
+        return taken
 
     db: Database = request.app.state.db
     made = await db.run(principal.org_id, act, actor=principal.actor())

@@ -16,13 +16,12 @@ import structlog
 from litestar import MediaType, Request, Response, post
 from litestar.types import ControllerRouterHandler
 
-from callout_backend.doors.identity import client_address
+from callout_backend.doors.identity import client_address, organisation_at
 from callout_backend.mail_intake import take_large, take_mail
 from callout_orders.channels import accounts
 from callout_orders.channels.mailbox import mail
 from callout_orders.channels.refusals import CallForged
 from callout_orders.channels.terms import ChannelKind
-from callout_people import organisations
 from callout_people.throttle import Limit, count_calls, network, refuse_counted
 from callout_store.errors import NoSuchAddress
 from callout_store.work import Database
@@ -44,16 +43,12 @@ log = structlog.get_logger(__name__)
 )
 async def bring_mail(request: Request[Any, Any, Any]) -> Response[dict[str, Any]]:
     """Take a mail in."""
-    slug, code = request.path_params["slug"].lower(), request.path_params["code"]
-    if not organisations.is_slug(slug):
-        raise NoSuchAddress()
     db: Database = request.app.state.db
-    async with db.work(None, org_slug=slug) as work:
-        organisation = await organisations.organisation_by_slug(work, slug)
+    organisation = await organisation_at(db, request.path_params["slug"])
     if organisation is None:
         raise NoSuchAddress()
     async with db.work(organisation.id) as work:
-        account = await accounts.account_by_code(work, code)
+        account = await accounts.account_by_code(work, request.path_params["code"])
     if account is None or account.kind != ChannelKind.MAIL:
         raise NoSuchAddress()
     secret = account.secrets.get("webhookSecret", "")

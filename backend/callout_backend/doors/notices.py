@@ -4,36 +4,39 @@ Chat clients and mail scanners fetch every link for a preview, so that a GET say
 A browser that shows the page runs its script, which posts at once: for a person it is one tap. Where no script runs there is
 a button. The mail's pixel, a GET by nature, counts only where the organisation has switched it on.
 
-No account and no cookie: the token in the address is the right, and is kept out of logs, Referer and caches.
+The token in the address is the right (`pages`).
 """
 
 import base64
 from typing import Any, Final
 
 import msgspec
-import structlog
-from litestar import MediaType, Request, Response, get, post
+from litestar import MediaType, Response, get, post
 from litestar.response import Redirect
 from litestar.types import ControllerRouterHandler
 
-from callout_backend.doors.signoff import HEADERS, html, locale_for
+from callout_backend.doors.pages import (
+    HEADERS,
+    AnyRequest,
+    database_of,
+    html,
+    locale_for,
+    refusal_of,
+    refused,
+)
 from callout_backend.notify import links
 from callout_backend.notify.targets import target
-from callout_backend.problems import current_request_id, problem_response, translate
+from callout_backend.problems import problem_response
 from callout_backend.settings import Settings, signing_secret
 from callout_backend.web.notice_page import closed_page, notice_page
 from callout_orders.notices import opened, states
-from callout_store.errors import InternalFault, NoticeLinkInvalid, Refusal
-from callout_store.work import Actor, Database, Work
+from callout_store.errors import NoticeLinkInvalid, Refusal
+from callout_store.work import Actor, Work
 
 READER: Final = Actor(role="reader")
 BODY_BYTES_MAX: Final = 4_096
 PIXEL: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 ACTS: Final = frozenset({"read", "acknowledge", "answers"})
-
-log = structlog.get_logger(__name__)
-
-AnyRequest = Request[Any, Any, Any]
 
 
 @get("/n/{token:str}", media_type=MediaType.HTML, include_in_schema=False)
@@ -46,7 +49,7 @@ async def show(request: AnyRequest) -> Response[str]:
     except Exception as exc:
         refusal = _refusal(request, exc)
         locale = locale_for(request, None)
-        return html(closed_page(refusal, locale=locale), refusal.status, locale)
+        return refused(refusal, closed_page(refusal, locale=locale), locale)
 
 
 @post("/n/{token:str}", request_max_body_size=BODY_BYTES_MAX, status_code=200, include_in_schema=False)
@@ -62,9 +65,10 @@ async def tell(request: AnyRequest) -> Response[Any]:
 
         async def mark(work: Work) -> tuple[opened.Opened, str | None]:
             found = await opened.open_notice(work, named.notice_id)
-            await states.read(work, found.together)
             if act == "acknowledge":
+                # Before the notices: it holds the order.
                 await states.acknowledge(work, named.notice_id)
+            await states.read(work, found.together)
             found = await opened.open_notice(work, named.notice_id)
             leads = act == "read" or (act == "answers" and found.answers_for is not None)
             days = settings.signoff_days
@@ -73,13 +77,13 @@ async def tell(request: AnyRequest) -> Response[Any]:
             )
             return found, further
 
-        found, further = await _database(request).run(named.org_id, mark, actor=READER)
+        found, further = await database_of(request).run(named.org_id, mark, actor=READER)
     except Exception as exc:
         refusal = _refusal(request, exc)
         if as_json:
             return problem_response(refusal, request, headers=HEADERS)
         locale = locale_for(request, None)
-        return html(closed_page(refusal, locale=locale), refusal.status, locale)
+        return refused(refusal, closed_page(refusal, locale=locale), locale)
     if as_json:
         answer = {"state": found.state, "goOn": further}
         return Response(answer, headers=HEADERS, media_type=MediaType.JSON)
@@ -98,7 +102,7 @@ async def pixel(request: AnyRequest) -> Response[bytes]:
         async def mark(work: Work) -> None:
             await opened.seen_by_pixel(work, named.notice_id)
 
-        await _database(request).run(named.org_id, mark, actor=READER)
+        await database_of(request).run(named.org_id, mark, actor=READER)
     except Exception as exc:
         _refusal(request, exc)
     return Response(PIXEL, media_type="image/gif", headers=HEADERS)
@@ -119,21 +123,12 @@ async def _act(request: AnyRequest, as_json: bool) -> str:
 
 async def _look(request: AnyRequest) -> opened.Opened:
     named = links.read(signing_secret(request.app.state.settings), request.path_params["token"])
-    async with _database(request).work(named.org_id, actor=READER) as work:
+    async with database_of(request).work(named.org_id, actor=READER) as work:
         return await opened.open_notice(work, named.notice_id)
 
 
-def _database(request: AnyRequest) -> Database:
-    database: Database = request.app.state.db
-    return database
-
-
 def _refusal(request: AnyRequest, exc: Exception) -> Refusal:
-    """What is answered to `exc`. Handled here and not by the app, so that no message holds the address."""
-    refusal = translate(exc, limit_bytes=BODY_BYTES_MAX, method=request.method)
-    if refusal is None:
-        log.error("notice_link_failed", exc_info=exc)
-        return InternalFault(request_id=current_request_id() or "?")
+    refusal = refusal_of(request, exc, limit_bytes=BODY_BYTES_MAX, event="notice_link_failed")
     return NoticeLinkInvalid() if refusal.status == 404 else refusal
 
 

@@ -1,64 +1,46 @@
 """The customer's door: `GET /s/{token}` shows what was done, `POST /s/{token}` signs it, once.
 
-No account and no cookie: the token in the address is the right. It is therefore kept out of logs (only the
-route's template is logged), of the Referer (no-referrer) and of caches (no-store). Looking changes nothing,
-so that a mail scanner that opens the link consumes nothing.
+The token in the address is the right (`pages`). Looking changes nothing, so that a mail scanner that opens the link consumes
+nothing.
 """
 
-import math
 from typing import Any
 
-import structlog
-from litestar import MediaType, Request, Response, get, post
+from litestar import MediaType, Response, get, post
 from litestar.types import ControllerRouterHandler
 
 from callout_backend.doors.bodies import read_json
-from callout_backend.problems import (
-    current_request_id,
-    locale_of,
-    problem_response,
-    translate,
+from callout_backend.doors.pages import (
+    CUSTOMER,
+    HEADERS,
+    AnyRequest,
+    database_of,
+    html,
+    locale_for,
+    refusal_of,
+    refused,
 )
+from callout_backend.problems import problem_response
 from callout_backend.web.signoff_page import closed_page, form_page, signed_page
 from callout_dispatch.visits import customer_signed_by_link
 from callout_orders import signoff
 from callout_orders.signoff import Consumed, LinkView, SignOff
 from callout_store.errors import (
-    InternalFault,
     Refusal,
     SignOffLinkExpired,
     SignOffLinkInvalid,
     SignOffLinkUsed,
 )
-from callout_store.work import Actor, Database, Work
+from callout_store.work import Work
 
 BODY_BYTES_MAX = 600_000
 """A signature at its limit of 20,000 points, with room."""
-
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "Vary": "Accept-Language",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "X-Robots-Tag": "noindex, nofollow",
-}
-
-CUSTOMER = Actor(role="customer")
 
 _STATES: dict[type[Refusal], str] = {
     SignOffLinkUsed: "used",
     SignOffLinkExpired: "expired",
     SignOffLinkInvalid: "unknown",
 }
-
-log = structlog.get_logger(__name__)
-
-AnyRequest = Request[Any, Any, Any]
 
 
 @get("/s/{token:str}", media_type=MediaType.HTML, include_in_schema=False)
@@ -67,7 +49,7 @@ async def show(request: AnyRequest) -> Response[str]:
     view: LinkView | None = None
     try:
         token: str = request.path_params["token"]
-        async with _database(request).work(signoff.organisation_of(token), actor=CUSTOMER) as work:
+        async with database_of(request).work(signoff.organisation_of(token), actor=CUSTOMER) as work:
             view = await signoff.open_link(work, token)
         _refuse_closed(view)
         locale = locale_for(request, view.locale)
@@ -102,7 +84,7 @@ async def sign(request: AnyRequest) -> Response[Any]:
             )
             return consumed
 
-        consumed = await _database(request).run(org_id, act, actor=CUSTOMER)
+        consumed = await database_of(request).run(org_id, act, actor=CUSTOMER)
     except Exception as exc:
         if as_json:
             return problem_response(_refusal(request, exc), request, headers=HEADERS)
@@ -120,11 +102,6 @@ async def sign(request: AnyRequest) -> Response[Any]:
         )
     locale = locale_for(request, None)
     return html(signed_page(consumed.decision, locale=locale), 200, locale)
-
-
-def _database(request: AnyRequest) -> Database:
-    database: Database = request.app.state.db
-    return database
 
 
 def _refuse_closed(view: LinkView) -> None:
@@ -146,40 +123,14 @@ def _read_form(form: Any) -> SignOff:
 
 
 def _refusal(request: AnyRequest, exc: Exception) -> Refusal:
-    """What is answered to `exc`. Handled here and not by the app, so that no message holds the address."""
-    refusal = translate(exc, limit_bytes=BODY_BYTES_MAX, method=request.method)
-    if refusal is None:
-        log.error("sign_off_failed", exc_info=exc)
-        return InternalFault(request_id=current_request_id() or "?")
-    return refusal
+    return refusal_of(request, exc, limit_bytes=BODY_BYTES_MAX, event="sign_off_failed")
 
 
 def _refused(request: AnyRequest, exc: Exception, view: LinkView | None) -> Response[str]:
     refusal = _refusal(request, exc)
     locale = locale_for(request, view.locale if view is not None else None)
     page = closed_page(_STATES.get(type(refusal), "refused"), refusal, locale=locale, view=view)
-    answer = html(page, refusal.status, locale)
-    if refusal.retry_after_ms is not None:
-        answer.headers["Retry-After"] = str(math.ceil(refusal.retry_after_ms / 1000))
-    return answer
-
-
-def locale_for(request: AnyRequest, of_link: str | None) -> str:
-    """The visitor's choice, else the link's language, else the browser's."""
-    chosen = request.query_params.get("lang")
-    if chosen in ("en", "zh"):
-        return str(chosen)
-    return of_link or locale_of(request.headers.get("accept-language"))
-
-
-def html(page: str, status: int, locale: str) -> Response[str]:
-    """A page with the headers that every customer's page has."""
-    return Response(
-        page,
-        status_code=status,
-        media_type=MediaType.HTML,
-        headers={**HEADERS, "Content-Language": locale},
-    )
+    return refused(refusal, page, locale)
 
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (show, sign)

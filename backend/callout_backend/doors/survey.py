@@ -1,40 +1,40 @@
 """The customer's door to a survey: `GET /q/{token}` asks, `POST /q/{token}` takes the answer, once.
 
-No account and no cookie: the token in the address is the right, and is kept out of logs, Referer and caches like that of
-the sign-off page. Looking changes nothing, so that a mail scanner answers for nobody.
+The token in the address is the right (`pages`). Looking changes nothing, so that a mail scanner answers for nobody.
 """
 
-import math
 from typing import Any
 
-import structlog
-from litestar import MediaType, Request, Response, get, post
+from litestar import MediaType, Response, get, post
 from litestar.types import ControllerRouterHandler
 
 from callout_backend.doors.bodies import read_json
-from callout_backend.doors.signoff import CUSTOMER, HEADERS, html, locale_for
-from callout_backend.problems import current_request_id, problem_response, translate
+from callout_backend.doors.pages import (
+    CUSTOMER,
+    HEADERS,
+    AnyRequest,
+    database_of,
+    html,
+    locale_for,
+    refusal_of,
+    refused,
+)
+from callout_backend.problems import problem_response
 from callout_backend.web.survey_page import closed_page, form_page, thanks_page
 from callout_orders.flow.ending import survey, survey_answers
 from callout_orders.flow.ending.survey_answers import Answer
 from callout_store.errors import (
-    InternalFault,
     Refusal,
     SurveyLinkExpired,
     SurveyLinkInvalid,
     SurveyLinkUsed,
 )
-from callout_store.work import Database
 
 PATH = "/q"
 BODY_BYTES_MAX = 20_000
 """A comment at its limit, with room."""
 
 _STATES: dict[str, type[Refusal]] = {"used": SurveyLinkUsed, "expired": SurveyLinkExpired}
-
-log = structlog.get_logger(__name__)
-
-AnyRequest = Request[Any, Any, Any]
 
 
 @get(f"{PATH}/{{token:str}}", media_type=MediaType.HTML, include_in_schema=False)
@@ -66,7 +66,7 @@ async def answer(request: AnyRequest) -> Response[Any]:
         org_id = survey.organisation_of(token)
         given = await read_json(request, Answer) if as_json else _read_form(await request.form())
         comment = given.comment
-        taken = await _database(request).run(
+        taken = await database_of(request).run(
             org_id, lambda work: survey_answers.answer(work, token, given), actor=CUSTOMER
         )
     except Exception as exc:
@@ -85,16 +85,11 @@ async def answer(request: AnyRequest) -> Response[Any]:
 
 async def _look(request: AnyRequest) -> survey.SurveyLink:
     token: str = request.path_params["token"]
-    async with _database(request).work(survey.organisation_of(token), actor=CUSTOMER) as work:
+    async with database_of(request).work(survey.organisation_of(token), actor=CUSTOMER) as work:
         link = await survey.look(work, token)
     if link.state != "valid":
         raise _STATES.get(link.state, SurveyLinkInvalid)()
     return link
-
-
-def _database(request: AnyRequest) -> Database:
-    database: Database = request.app.state.db
-    return database
 
 
 def _read_form(form: Any) -> Answer:
@@ -106,12 +101,7 @@ def _read_form(form: Any) -> Answer:
 
 
 def _refusal(request: AnyRequest, exc: Exception) -> Refusal:
-    """What is answered to `exc`. Handled here and not by the app, so that no message holds the address."""
-    refusal = translate(exc, limit_bytes=BODY_BYTES_MAX, method=request.method)
-    if refusal is None:
-        log.error("survey_failed", exc_info=exc)
-        return InternalFault(request_id=current_request_id() or "?")
-    return refusal
+    return refusal_of(request, exc, limit_bytes=BODY_BYTES_MAX, event="survey_failed")
 
 
 async def _asked_again(request: AnyRequest, exc: Exception, comment: str) -> Response[str]:
@@ -130,10 +120,7 @@ async def _asked_again(request: AnyRequest, exc: Exception, comment: str) -> Res
 def _refused(request: AnyRequest, exc: Exception) -> Response[str]:
     refusal = _refusal(request, exc)
     locale = locale_for(request, None)
-    answer_ = html(closed_page(refusal, locale=locale), refusal.status, locale)
-    if refusal.retry_after_ms is not None:
-        answer_.headers["Retry-After"] = str(math.ceil(refusal.retry_after_ms / 1000))
-    return answer_
+    return refused(refusal, closed_page(refusal, locale=locale), locale)
 
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (show, answer)

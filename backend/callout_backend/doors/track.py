@@ -1,28 +1,29 @@
 """The customer's door to see where the engineer is: `GET /t/{token}` a page, `GET /t/{token}/state` the same as JSON.
 
-No account and no cookie: the token in the address is the right, and is kept out of logs, Referer and caches like that of
-the sign-off page.
+The token in the address is the right (`pages`).
 """
 
-import math
 from typing import Any
 
-import structlog
-from litestar import MediaType, Request, Response, get
+from litestar import MediaType, Response, get
 from litestar.types import ControllerRouterHandler
 
-from callout_backend.doors.signoff import CUSTOMER, HEADERS, html, locale_for
-from callout_backend.problems import current_request_id, problem_response, translate
+from callout_backend.doors.pages import (
+    CUSTOMER,
+    HEADERS,
+    AnyRequest,
+    database_of,
+    html,
+    locale_for,
+    refusal_of,
+    refused,
+)
+from callout_backend.problems import problem_response
 from callout_backend.web.track_page import closed_page, seen_page, shown
 from callout_dispatch.arrivals import tracking
-from callout_store.errors import InternalFault, Refusal
-from callout_store.work import Database
+from callout_store.errors import Refusal
 
 PATH = "/t"
-
-log = structlog.get_logger(__name__)
-
-AnyRequest = Request[Any, Any, Any]
 
 
 @get("/t/{token:str}", media_type=MediaType.HTML, include_in_schema=False)
@@ -36,10 +37,7 @@ async def show(request: AnyRequest) -> Response[str]:
     except Exception as exc:
         refusal = _refusal(request, exc)
         locale = locale_for(request, None)
-        answer = html(closed_page(refusal, locale=locale), refusal.status, locale)
-        if refusal.retry_after_ms is not None:
-            answer.headers["Retry-After"] = str(math.ceil(refusal.retry_after_ms / 1000))
-        return answer
+        return refused(refusal, closed_page(refusal, locale=locale), locale)
 
 
 @get("/t/{token:str}/state", include_in_schema=False)
@@ -54,17 +52,12 @@ async def state(request: AnyRequest) -> Response[Any]:
 
 async def _look(request: AnyRequest) -> tuple[tracking.Seen, str]:
     token: str = request.path_params["token"]
-    database: Database = request.app.state.db
-    async with database.work(tracking.organisation_of(token), actor=CUSTOMER) as work:
+    async with database_of(request).work(tracking.organisation_of(token), actor=CUSTOMER) as work:
         return await tracking.look(work, token)
 
 
 def _refusal(request: AnyRequest, exc: Exception) -> Refusal:
-    refusal = translate(exc, limit_bytes=0, method=request.method)
-    if refusal is None:
-        log.error("track_failed", exc_info=exc)
-        return InternalFault(request_id=current_request_id() or "?")
-    return refusal
+    return refusal_of(request, exc, limit_bytes=0, event="track_failed")
 
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (show, state)

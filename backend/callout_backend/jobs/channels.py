@@ -14,14 +14,15 @@ from callout_backend.jobs.chat_services import ChatServices
 from callout_backend.jobs.drain import Handler, Handlers
 from callout_backend.jobs.mail_answers import send_mail
 from callout_dispatch.arrivals import tracking
-from callout_orders.channels import accounts, desk_people, files, inbox
-from callout_orders.channels.conversations import conversation, draft_rows
+from callout_orders.channels import accounts, desk_people, files, forgetting, inbox, unsent
+from callout_orders.channels.conversations import conversation, draft_rows, replies
 from callout_orders.channels.conversations.drafts import Linker
 from callout_orders.channels.terms import CHAT, ChannelKind
 from callout_orders.knowledge import links
 from callout_store import outbox
 from callout_store.outbox import Claimed, Hopeless, Retry
 from callout_store.work import Actor, Database, Work
+from callout_sync import loose_bytes
 from callout_sync.blobs import Storage
 from callout_sync.upload_refusals import StorageUnavailable
 
@@ -48,14 +49,14 @@ def linker(base_url: str) -> Linker:
     return link
 
 
-def make_handlers(storage: Storage, services: ChatServices, base_url: str) -> Handlers:
-    """The channels' handlers, by channel of the outbox."""
+def make_handlers(storage: Storage, services: ChatServices, base_url: str, *, sink: str = "send") -> Handlers:
+    """The channels' handlers, by channel of the outbox. `sink`: where answers go, as `Settings.notices_go` has it."""
     return {
         inbox.HANDLE_CHANNEL: _handle(linker(base_url)),
-        inbox.ANSWER_CHANNEL: _answer(services),
+        inbox.ANSWER_CHANNEL: _answer(services, sink),
         files.FETCH_CHANNEL: _fetch(storage, services),
         draft_rows.PATIENCE_CHANNEL: lose_patience,
-        inbox.FORGET_CHANNEL: _forget(storage),
+        forgetting.CHANNEL: _forget(storage),
     }
 
 
@@ -78,7 +79,7 @@ def _handle(link: Linker) -> Handler:
     return handle
 
 
-def _answer(services: ChatServices) -> Handler:
+def _answer(services: ChatServices, sink: str) -> Handler:
     async def handle(db: Database, item: Claimed) -> str | None:
         message_id = _id(item, "messageId")
         async with db.work(item.org_id) as work:
@@ -87,6 +88,9 @@ def _answer(services: ChatServices) -> Handler:
         if message is None or account is None or message.state != "owed":
             return None
         text, reply = str(message.content.get("text", "")), dict(message.content.get("reply", {}))
+        if unsent.goes_nowhere(account, session=bool(reply.get("session")), sink=sink):
+            await db.run(item.org_id, lambda work: inbox.settle(work, message_id, "sent", reason=unsent.SINK))
+            return unsent.SINK
         reference: str | None
         try:
             if account.kind == ChannelKind.MAIL:
@@ -134,7 +138,7 @@ def _fetch(storage: Storage, services: ChatServices) -> Handler:
             return
         try:
             data, media_type = await services.fetch(account, file.source)
-            kept = await kept_files.keep(storage, item.org_id, data, declared=media_type)
+            kept = await kept_files.keep(db, storage, item.org_id, data, declared=media_type)
         except StorageUnavailable as away:
             raise Retry("the store does not answer", after_s=AWAY_PAUSE_S) from away
         except (Hopeless, Retry) as fault:
@@ -156,6 +160,12 @@ def _fetch(storage: Storage, services: ChatServices) -> Handler:
             )
             if arrived:
                 await kept_files.note(work, kept)
+                if kept.code is not None:
+                    await replies.file_refused(work, account, file)
+            elif kept.claim is not None:
+                # It was told of before, or is wanted by nobody any more.
+                await loose_bytes.settle(work, kept.claim)
+                await forgetting.owe(work, [kept.sha256])
 
         await db.run(item.org_id, act)
 
@@ -178,11 +188,20 @@ async def _unfetched(work: Work, file_id: UUID, why: str) -> None:
 
 
 def _forget(storage: Storage) -> Handler:
-    """Whole mails whose time is over. Harmless twice: what is not there is not minded."""
+    """Bytes that no row names any more. Harmless twice: what is named again stays, what is not there is not minded."""
 
-    async def handle(_: Database, item: Claimed) -> None:
+    async def handle(db: Database, item: Claimed) -> None:
+        payload = item.payload
         try:
-            await storage.delete([str(key) for key in item.payload.get("keys", [])])
+            # A message of an earlier release names whole mails by their keys.
+            named = payload.get("hashes") or [key.rpartition("/")[2] for key in payload["keys"]]
+            hashes = [bytes.fromhex(one) for one in named]
+        except (KeyError, ValueError) as fault:
+            raise Hopeless(f"names no bytes: {fault!r}") from fault
+        try:
+            # Durable before the bytes go: no row may say that they are there.
+            await db.run(item.org_id, lambda work: loose_bytes.drop_blobs(work, hashes))
+            await db.run(item.org_id, lambda work: loose_bytes.delete(work, storage, hashes))
         except StorageUnavailable as away:
             raise Retry("the store does not answer", after_s=AWAY_PAUSE_S) from away
 

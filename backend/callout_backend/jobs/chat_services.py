@@ -13,10 +13,8 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from callout_backend.jobs.address import pin
-from callout_backend.jobs.deliver import RETRIED, _retry_after_s
-from callout_orders.channels.files import FILE_BYTES_MAX
-from callout_orders.channels.terms import Account, ChannelKind
+from callout_backend.jobs.outward import RETRIED, Outward, Reply, retry_after_s
+from callout_orders.channels.terms import FILE_BYTES_MAX, Account, ChannelKind
 from callout_store.outbox import Hopeless, Retry
 
 TIMEOUT_S: Final = 15.0
@@ -51,18 +49,12 @@ class ChatServices:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.private_allowed = private_allowed
-        self.client = httpx.AsyncClient(
-            timeout=timeout_s,
-            follow_redirects=False,
-            trust_env=False,
-            verify=tls or ssl.create_default_context(),
-            headers={"User-Agent": "Callout"},
-        )
+        self._outward = Outward(private_allowed=private_allowed, timeout_s=timeout_s, tls=tls)
         self._tokens: dict[UUID, tuple[str, float]] = {}
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.client.aclose()
+        await self._outward.close()
 
     async def send(self, account: Account, peer: str, text: str, reply: dict[str, Any]) -> str | None:
         """Send a text; the service's reference. Raises Retry or Hopeless."""
@@ -199,26 +191,18 @@ class ChatServices:
         headers: dict[str, str] | None = None,
         account: Account | None = None,
     ) -> dict[str, Any]:
-        status, found, data = await self._ask(
-            method, address, json=json, headers=headers, limit=JSON_BYTES_MAX
-        )
-        if status in (401, 403) and account is not None:
+        answer = await self._ask(method, address, json=json, headers=headers, limit=JSON_BYTES_MAX)
+        if answer.status in (401, 403) and account is not None:
             self._tokens.pop(account.id, None)
-            raise ServiceFault(f"answered {status}", after_s=1.0)
-        self._status(status, found)
-        return _object(data)
+            raise ServiceFault(f"answered {answer.status}", after_s=1.0)
+        _judge_status(answer)
+        return _object(answer.body)
 
     async def _bytes(self, address: str) -> tuple[bytes, str]:
-        status, found, data = await self._ask("GET", address, limit=FILE_BYTES_MAX)
-        self._status(status, found)
-        return data, found.get("content-type", "application/octet-stream").partition(";")[0].strip().lower()
-
-    def _status(self, status: int, headers: httpx.Headers) -> None:
-        if 200 <= status < 300:
-            return
-        if status >= 500 or status in RETRIED:
-            raise ServiceFault(f"answered {status}", after_s=_retry_after_s(headers))
-        raise Hopeless(f"answered {status}")
+        answer = await self._ask("GET", address, limit=FILE_BYTES_MAX)
+        _judge_status(answer)
+        declared = answer.headers.get("content-type", "application/octet-stream")
+        return answer.body, declared.partition(";")[0].strip().lower()
 
     async def _ask(
         self,
@@ -228,29 +212,24 @@ class ChatServices:
         limit: int,
         json: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
-    ) -> tuple[int, httpx.Headers, bytes]:
-        target = await pin(address, private_allowed=self.private_allowed)
-        request = self.client.build_request(
-            method,
-            target.url,
-            json=json,
-            headers={"Host": target.host_header, **(headers or {})},
-            extensions={"sni_hostname": target.host},
-        )
+    ) -> Reply:
+        body = None if json is None else msgspec.json.encode(json)
         try:
-            response = await self.client.send(request, stream=True)
-            try:
-                data = bytearray()
-                async for chunk in response.aiter_bytes():
-                    data += chunk
-                    if len(data) > limit:
-                        raise Hopeless(f"the answer is larger than {limit} bytes")
-                return response.status_code, response.headers, bytes(data)
-            finally:
-                await response.aclose()
+            answer = await self._outward.ask(method, address, body=body, headers=headers, bytes_max=limit)
         except httpx.HTTPError as fault:
             # The text may hold the address, and with it the token.
             raise ServiceFault(f"no answer: {type(fault).__name__}") from None
+        if len(answer.body) > limit:
+            raise Hopeless(f"the answer is larger than {limit} bytes")
+        return answer
+
+
+def _judge_status(answer: Reply) -> None:
+    if 200 <= answer.status < 300:
+        return
+    if answer.status >= 500 or answer.status in RETRIED:
+        raise ServiceFault(f"answered {answer.status}", after_s=retry_after_s(answer.headers))
+    raise Hopeless(f"answered {answer.status}")
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""The agent's desk's part of the worker: an order that nobody answered is looked at, and a screen that fell silent. And its
-news: whoever has something to do, or changed where they are, is seen on the screens that are open."""
+"""The agent's desk's part of the worker: an order that nobody answered is looked at, a screen that fell silent, and what
+somebody left behind. And its news: whoever has something to do, or changed where they are, is seen on the screens that are
+open."""
 
 from typing import Any, Final
 from uuid import UUID
 
-from callout_orders.desk.staff import presence
+from callout_orders.desk import todos
+from callout_orders.desk.staff import leaving, presence
 from callout_orders.desk.unanswered import handing, watching
 from callout_store.outbox import Claimed, Hopeless
 from callout_store.work import Database, Work
@@ -12,6 +14,7 @@ from callout_sync import poke
 
 LOOK_CHANNEL = handing.CHANNEL
 PRESENCE_CHANNEL = presence.CHANNEL
+LEFT_CHANNEL = todos.LEFT_CHANNEL
 NEWS: Final = ("todo.", "presence.")
 """Kinds of journal lines that change no order, and so would poke nobody."""
 
@@ -46,6 +49,14 @@ async def look_for(db: Database, item: Claimed) -> None:
         return await presence.look(work, user_id, key, epoch)
 
     await db.run(item.org_id, act)
+
+
+async def pass_on(db: Database, item: Claimed) -> None:
+    """Somebody left: what they left behind reaches others. Harmless twice: the second finds nothing."""
+    _, _, user_id = _firing(item, "userId")
+    team_id = UUID(item.payload["teamId"]) if "teamId" in item.payload else None
+    while await db.run(item.org_id, lambda work: leaving.pass_on(work, user_id, team_id)):
+        pass
 
 
 def _firing(item: Claimed, of: str) -> tuple[str, int, UUID]:

@@ -144,6 +144,8 @@ class Drainer:
         with structlog.contextvars.bound_contextvars(outbox_id=str(item.id), channel=item.channel):
             outcome = await self._attempt(item)
         self.handled += 1
+        # What it wrote may have come too late for a look that is under way.
+        self._again.set()
         meters.count("outbox_handled", channel=item.channel, outcome=outcome)
 
     async def _attempt(self, item: Claimed) -> str:

@@ -33,7 +33,7 @@ from callout_orders.sla.milestones import SETTLE_CHANNEL
 from callout_store import timers
 from callout_store.outbox import Claimed, Hopeless
 from callout_store.work import Database, Work
-from callout_sync import attachments, purge, scope, uploads
+from callout_sync import attachments, loose_bytes, purge, scope, uploads
 from callout_sync.blobs import Storage
 
 
@@ -122,6 +122,7 @@ async def sweep_scopes(db: Database, item: Claimed) -> None:
         import_runs.purge,
         inbox.purge,
         intake_files.purge,
+        loose_bytes.purge,
         retention.purge,
         intake_accounts.reseal,
         notice_channels.reseal,
@@ -157,6 +158,7 @@ def make_handlers(
         red.START_CHANNEL: red.start_lane,
         desk.LOOK_CHANNEL: desk.look_after,
         desk.PRESENCE_CHANNEL: desk.look_for,
+        desk.LEFT_CHANNEL: desk.pass_on,
         flows.STEP_CHANNEL: flows.step_late,
         flows.SURVEY_CHANNEL: flows.survey_time,
         flows.VISIT_CHANNEL: flows.look_for_slot,
@@ -173,6 +175,9 @@ def make_handlers(
         MAIL_CHANNEL: poll_handler(storage, private_allowed=settings.webhook_private),
         **notify.handlers_of(notifier or notify.make_notifier(settings)),
         **channels.make_handlers(
-            storage, ChatServices(private_allowed=settings.webhook_private), settings.base_url
+            storage,
+            ChatServices(private_allowed=settings.webhook_private),
+            settings.base_url,
+            sink=settings.notices_go,
         ),
     }

@@ -46,16 +46,16 @@ async def send_mail(
         raise Hopeless("the mailbox has no smtpHost: nothing can be sent")
     # Of the same answer always the same: a mail program shows one that a retry sent twice only once.
     message_id = f"<{message.id}@{sender.rpartition('@')[2] or 'callout'}>"
-    data = mail.answer(
-        sender=sender,
-        to=message.peer,
-        subject=str(reply.get("subject") or "Callout"),
-        text=text,
-        message_id=message_id,
-        in_reply_to=str(reply.get("messageId") or "") or None,
-        references=[str(one) for one in reply.get("references", [])],
-    )
     try:
+        data = mail.answer(
+            sender=sender,
+            to=message.peer,
+            subject=str(reply.get("subject") or "Callout"),
+            text=text,
+            message_id=message_id,
+            in_reply_to=str(reply.get("messageId") or "") or None,
+            references=[str(one) for one in reply.get("references", [])],
+        )
         await asyncio.to_thread(_send, account, sender, message.peer, data, private_allowed)
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused) as fault:
         codes = (
@@ -74,6 +74,9 @@ async def send_mail(
         raise Retry(f"the mail server put it off: {fault.smtp_code}", after_s=60.0) from None
     except PrivateAddress as fault:
         raise Hopeless(f"the mail server may not be called: {fault}") from None
+    except ValueError:
+        # Signs in the address that no mail server takes: the next try would meet them again.
+        raise Hopeless("no mail can be written to this address") from None
     except (smtplib.SMTPException, OSError) as fault:
         raise Retry(f"the mail server does not answer: {type(fault).__name__}") from None
     return message_id

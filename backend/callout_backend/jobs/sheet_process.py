@@ -1,4 +1,4 @@
-"""A program that reads one sheet: `python -m callout_backend.jobs.sheet_process IN OUT OPTIONS`.
+"""A program that reads one sheet: `python -m callout_backend.jobs.sheet_process IN OUT OPTIONS` (three files).
 
 A process of its own, because the bytes come from outside: a workbook that wants too much memory or time ends it and nothing
 else. It limits itself before it reads anything, writes what it read as JSON to OUT, and says on its standard output what
@@ -23,8 +23,8 @@ OUT_BYTES_MAX: Final = 300_000_000
 
 def main() -> None:
     """Read the sheet."""
-    source, target = Path(sys.argv[1]), Path(sys.argv[2])
-    options = json.loads(sys.argv[3])
+    source, target, told = (Path(argument) for argument in sys.argv[1:])
+    options = json.loads(told.read_bytes())
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S_MAX, CPU_S_MAX))
     resource.setrlimit(resource.RLIMIT_FSIZE, (OUT_BYTES_MAX, OUT_BYTES_MAX))

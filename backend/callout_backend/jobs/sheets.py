@@ -44,26 +44,28 @@ async def read_sheet(data: bytes, *, sheet: str | None = None, known: Sequence[s
 
 async def _read(data: bytes, options: dict[str, Any]) -> Sheet:
     with tempfile.TemporaryDirectory(prefix="callout-sheet-") as place:
-        source, target = Path(place) / "in", Path(place) / "out"
+        source, target, told = Path(place) / "in", Path(place) / "out", Path(place) / "options"
         await asyncio.to_thread(source.write_bytes, data)
-        said = await _run(source, target, options)
+        told.write_bytes(msgspec.json.encode(options))
+        said = await _run(source, target, told)
         if said:
-            told = msgspec.json.decode(said, type=dict[str, Any])
-            if told["reason"] == "memory":
+            fault = msgspec.json.decode(said, type=dict[str, Any])
+            if fault["reason"] == "memory":
                 raise _too_much()
-            raise SheetRefused(told["reason"], **told["details"])
+            raise SheetRefused(fault["reason"], **fault["details"])
         found = await asyncio.to_thread(target.read_bytes)
         return await asyncio.to_thread(msgspec.json.decode, found, type=Sheet)
 
 
-async def _run(source: Path, target: Path, options: dict[str, Any]) -> bytes:
+async def _run(source: Path, target: Path, options: Path) -> bytes:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         PROGRAM,
         str(source),
         str(target),
-        msgspec.json.encode(options).decode(),
+        # Not the options themselves: an argument may have 128 KB, the headers of a mapping have more.
+        str(options),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

@@ -43,6 +43,9 @@ SCHEMAS: Final[Mapping[str, frozenset[str]]] = {
 """What may carry which medium; not the ones that write to this machine itself (syslog, dbus, files)."""
 FILES: Final = frozenset({"keyfile", "subfile", "vapid", "attach", "pgpkey", "pgp", "template"})
 """Parameters that name files of this machine; key and subscription come as texts of the secret instead."""
+TO: Final = "{to}"
+TOKENS: Final = frozenset({"push", "web_push"})
+"""Their readers' addresses end with the app or the browser: its service then knows them no more (404, 410)."""
 THREADS: Final = 8
 _SMTP_CODE: Final = re.compile(r"\b([45])\d\d\b")
 _SMTP_LOST: Final = re.compile(r"timed out|unexpectedly closed|reset by peer", re.IGNORECASE)
@@ -88,13 +91,14 @@ class ByApprise(Adapter):
 
     async def send(self, parcel: Parcel) -> Outcome:
         """Send once, in a thread: Apprise's plugins block."""
-        loop = asyncio.get_running_loop()
-        context = contextvars.copy_context()
-        doing = loop.run_in_executor(_POOL, context.run, self._send, parcel)
+        doing = _POOL.submit(contextvars.copy_context().run, self._send, parcel)
         try:
-            async with asyncio.timeout(TIMEOUT_S * 3):
-                return await asyncio.shield(doing)
+            async with asyncio.timeout(TIMEOUT_S * 2):
+                return await asyncio.shield(asyncio.wrap_future(doing))
         except TimeoutError:
+            # One that no thread has begun never goes; one that is under way cannot be stopped.
+            if doing.cancel():
+                return Outcome(kind="away", error="other messages take too long")
             return Outcome(kind="unsure", error="no answer in time")
 
     def _send(self, parcel: Parcel) -> Outcome:
@@ -112,7 +116,9 @@ class ByApprise(Adapter):
                 )
         except BadAddress as fault:
             return Outcome(kind="refused", error=str(fault))
-        return outcome_of(bool(taken), heard.answer, heard.outcome, heard.said)
+        found = outcome_of(bool(taken), heard.answer, heard.outcome, heard.said)
+        gone = self.medium in TOKENS and heard.answer is not None and heard.answer.status in (404, 410)
+        return msgspec.structs.replace(found, nobody=gone and found.kind == "refused")
 
 
 def outcome_of(taken: bool, answer: Answer | None, outcome: Outcome | None, said: list[str]) -> Outcome:
@@ -134,7 +140,7 @@ def outcome_of(taken: bool, answer: Answer | None, outcome: Outcome | None, said
     if code is not None and code[1] == "5":
         return Outcome(kind="refused", error="the mail server refused it for good")
     if code is not None:
-        return Outcome(kind="away", error="the mail server refused it for now", after_s=THROTTLE_S)
+        return Outcome(kind="away", error="the mail server refused it for the moment", after_s=THROTTLE_S)
     if _SMTP_LOST.search(text):
         return Outcome(kind="unsure", error="the mail server did not answer")
     return Outcome(kind="away", error="Apprise could not send it")
@@ -157,7 +163,10 @@ def make(url: str, medium: str, to: str, files: Mapping[str, str]) -> Any:
         raise BadAddress(f"{scheme or 'nothing'}:// does not carry {medium}; there are: {allowed}")
     if FILES & {name.lower() for name in parse_qs(urlsplit(url).query, keep_blank_values=True)}:
         raise BadAddress("an address may not name files of this machine")
-    filled = url.replace("{to}", quote(to, safe=""))
+    if TO not in url and medium != "web_push":
+        # Apprise would send a mail without a reader to the account that sends it, and call that delivered.
+        raise BadAddress(f"it names no {TO}, where the reader's address belongs")
+    filled = url.replace(TO, quote(to, safe=""))
     for name, path in files.items():
         filled += f"{'&' if '?' in filled else '?'}{name}={quote(path, safe='')}"
     plugin = apprise.Apprise.instantiate(filled, suppress_exceptions=True)
@@ -173,7 +182,10 @@ def _files(secret: Mapping[str, str], parcel: Parcel) -> Iterator[dict[str, str]
     if secret.get("keyfile"):
         texts["keyfile"] = secret["keyfile"]
     if parcel.medium == "web_push":
-        texts["subfile"] = msgspec.json.encode({"reader": msgspec.json.decode(parcel.address)}).decode()
+        try:
+            texts["subfile"] = msgspec.json.encode({"reader": msgspec.json.decode(parcel.address)}).decode()
+        except msgspec.DecodeError:
+            raise BadAddress("the reader's web-push subscription cannot be read") from None
     if not texts:
         yield {}
         return

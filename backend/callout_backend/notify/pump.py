@@ -39,10 +39,18 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 8
 """Messages of one lane that are on their way at the same time."""
-RUN_S: Final = 25.0
-"""A run ends after so long and goes on in the next one: a handler's deadline is 45 s, and the last round needs its own."""
+RUN_S: Final = 12.0
+"""A run begins no round after so long and goes on in the next one: a handler's deadline is 45 s, of which the last round may
+need BEGIN_S and SEND_S."""
+BEGIN_S: Final = 5.0
+"""What a round has not begun to send after so long is put back: of a slow provider's hundred messages, those that were taken
+must be written down before the lease ends, or all are sent again."""
+SEND_S: Final = 25.0
+"""One message with all the requests that it needs."""
 TAKE_ALONG: Final = 200
 """Messages of `notice.fan` that are handled with the first one."""
+LINES_ALONG: Final = 2_000
+"""Lines of one transaction: an import of a hundred thousand orders at once would outlive every deadline, and be undone."""
 
 
 class Notifier:
@@ -84,10 +92,16 @@ class Notifier:
         """Write the notices of the lines, and of those behind them. Harmless twice: a person is told once of a line."""
 
         async def act(work: Work) -> None:
-            given = [item.payload, *await outbox.take_along(work, item, limit=TAKE_ALONG)]
-            ids = [UUID(one) for payload in given for one in payload.get("lines", ())]
-            for start in range(0, len(ids), fan.LINES_MAX):
-                await fan.write(work, ids[start : start + fan.LINES_MAX], sink=self.sink)
+            given = [item.payload]
+            ids = [UUID(one) for one in item.payload.get("lines", ())]
+            while (room := min((LINES_ALONG - len(ids)) // fan.LINES_MAX, TAKE_ALONG - len(given))) > 0:
+                behind = await outbox.take_along(work, item, limit=room)
+                given += behind
+                ids += [UUID(one) for payload in behind for one in payload.get("lines", ())]
+                if len(behind) < room:
+                    break
+            for start in range(0, len(ids), fan.WRITE_MAX):
+                await fan.write(work, ids[start : start + fan.WRITE_MAX], sink=self.sink)
 
         await db.run(item.org_id, act)
 
@@ -146,11 +160,17 @@ class Notifier:
             async with db.work(org_id) as work:
                 pixel = (await notice_settings.settings(work)).mail_pixel
         slots = asyncio.Semaphore(AT_ONCE)
+        until = time.monotonic() + BEGIN_S
 
         async def one(message: Outgoing) -> tuple[Outgoing, Outcome]:
             async with slots:
+                if time.monotonic() > until:
+                    return message, Outcome(kind="unsent")
                 try:
-                    return message, await adapter.send(self.parcel(org_id, message, pixel=pixel))
+                    async with asyncio.timeout(SEND_S):
+                        return message, await adapter.send(self.parcel(org_id, message, pixel=pixel))
+                except TimeoutError:
+                    return message, Outcome(kind="unsure", error="no answer in time")
                 except Exception as fault:
                     # An adapter's own fault is that message's trouble, and is not the others'.
                     log.error("notice_not_sent", medium=message.medium, exc_info=fault)

@@ -18,6 +18,7 @@ import msgspec
 from callout_backend.notify.adapter import Adapter, Parcel
 from callout_backend.notify.wire import Wire, judge
 from callout_orders.notices.sending.outgoing import Outcome
+from callout_orders.notices.terms import EVERYBODY
 
 WECOM: Final = "https://qyapi.weixin.qq.com"
 DINGTALK: Final = "https://oapi.dingtalk.com"
@@ -124,7 +125,7 @@ def split_mentions(mentions: tuple[str, ...]) -> tuple[list[str], list[str]]:
         if _PHONE.fullmatch(one):
             digits = re.sub(r"[^\d+]", "", one)
             mobiles.append(digits.removeprefix("+86"))
-        elif re.fullmatch(r"[\w.@-]{1,64}", one):
+        elif re.fullmatch(r"[\w.@-]{1,64}", one) and one.lower() not in EVERYBODY:
             users.append(one)
     return mobiles, users
 

@@ -15,6 +15,7 @@ from callout_backend.notify.adapter import Adapter, Parcel
 from callout_backend.notify.robots import WECOM, cut, plain_of
 from callout_backend.notify.wire import Answer, Wire, code_of, judge
 from callout_orders.notices.sending.outgoing import Outcome
+from callout_orders.notices.terms import EVERYBODY
 
 STALE: Final = frozenset({40001, 40014, 42001})
 NOBODY: Final = frozenset({81013, 60111, 40031})
@@ -40,11 +41,14 @@ class WeComApp(Adapter):
         self.wire, self.config, self.secret = wire, config, secret
         self.token, self.keep = token, keep
         self.base = str(config.get("base_url") or WECOM).rstrip("/")
-        # Messages of a round go side by side: the first one that needs a token fetches it for all.
+        # Messages of a round go side by side: the first that needs a token fetches it for all, or finds that there is none.
         self._fetching = asyncio.Lock()
+        self._none: Outcome | None = None
 
     async def send(self, parcel: Parcel) -> Outcome:
         """Send once; with a fresh token where the one at hand was stale."""
+        if "|" in parcel.address or parcel.address.lower() in EVERYBODY:
+            return Outcome(kind="refused", error="the address is not one person's", nobody=True)
         refused = await self._renew(None)
         if refused is not None:
             return refused
@@ -55,9 +59,13 @@ class WeComApp(Adapter):
             if refused is not None:
                 return refused
             answer = await self._post(parcel)
-        outcome = judge(answer)
-        if outcome.kind == "delivered" and isinstance(answer, Answer) and answer.body.get("invaliduser"):
-            return Outcome(kind="refused", error="WeCom knows nobody of this name")
+        if not isinstance(answer, Answer):
+            return answer
+        outcome, code = judge(answer), code_of(answer.body)
+        if code in STALE:
+            return Outcome(kind="away", error=f"a fresh token was not good either: {outcome.error}")
+        if code in NOBODY or (outcome.kind == "delivered" and answer.body.get("invaliduser")):
+            return Outcome(kind="refused", error="WeCom knows nobody of this name", nobody=True)
         return outcome
 
     async def _post(self, parcel: Parcel) -> Answer | Outcome:
@@ -67,7 +75,10 @@ class WeComApp(Adapter):
     async def _renew(self, stale: str | None) -> Outcome | None:
         """A token that is not `stale`; what became of the message where there is none to be had."""
         async with self._fetching:
-            return await self._fetch() if self.token == stale else None
+            if self.token != stale:
+                return None
+            self._none = self._none or await self._fetch()
+            return self._none
 
     async def _fetch(self) -> Outcome | None:
         """A fresh token; what became of the message where there is none to be had."""

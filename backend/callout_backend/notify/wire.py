@@ -11,12 +11,12 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from callout_backend.jobs.address import pin
-from callout_backend.jobs.deliver import ANSWER_BYTES_MAX, RETRIED, _retry_after_s
+from callout_backend.jobs.outward import RETRIED, Outward, retry_after_s
 from callout_orders.notices.sending.outgoing import Outcome
 from callout_store.outbox import Hopeless, Retry
 
 TIMEOUT_S: Final = 10.0
+ANSWER_BYTES_MAX: Final = 64 * 1024
 THROTTLE_S: Final = 60.0
 """So long a provider is left alone that says "too often" and not for how long."""
 CODE_NAMES: Final = ("errcode", "code", "StatusCode")
@@ -48,20 +48,12 @@ class Wire:
         timeout_s: float = TIMEOUT_S,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.private_allowed = private_allowed
-        self.timeout_s = timeout_s
-        # No proxy from the environment: it would resolve the name again, on its own terms.
-        self.client = httpx.AsyncClient(
-            timeout=timeout_s,
-            follow_redirects=False,
-            trust_env=False,
-            verify=tls or ssl.create_default_context(),
-            headers={"User-Agent": "Callout"},
-        )
+        self._timeout_s = timeout_s
+        self._outward = Outward(private_allowed=private_allowed, timeout_s=timeout_s, tls=tls)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.client.aclose()
+        await self._outward.close()
 
     async def ask(
         self,
@@ -71,47 +63,32 @@ class Wire:
     ) -> Answer | Outcome:
         """POST `body` (GET without one); the answer, or what became of the message where there is none."""
         try:
-            target = await pin(url, private_allowed=self.private_allowed)
+            # The client's timeout is one of silence; a server that drips bytes is cut off all the same.
+            async with asyncio.timeout(self._timeout_s * 2):
+                answer = await self._outward.ask(
+                    "GET" if body is None else "POST",
+                    url,
+                    body=body,
+                    headers=headers,
+                    bytes_max=ANSWER_BYTES_MAX,
+                )
         except Hopeless:
             return Outcome(kind="refused", error="the provider's address may not be called")
         except Retry:
             return Outcome(kind="away", error="the provider's host cannot be resolved")
-        request = self.client.build_request(
-            "GET" if body is None else "POST",
-            target.url,
-            content=body,
-            headers={
-                "Host": target.host_header,
-                **({} if body is None else {"Content-Type": "application/json"}),
-                **(headers or {}),
-            },
-            extensions={"sni_hostname": target.host},
-        )
-        try:
-            # The client's timeout is one of silence; a server that drips bytes is cut off all the same.
-            async with asyncio.timeout(self.timeout_s * 2):
-                response = await self.client.send(request, stream=True)
-                try:
-                    found = b""
-                    async for chunk in response.aiter_bytes():
-                        found += chunk
-                        if len(found) >= ANSWER_BYTES_MAX:
-                            break
-                finally:
-                    await response.aclose()
         except NOT_SENT as fault:
             return Outcome(kind="away", error=f"no connection: {type(fault).__name__}")
         except (httpx.HTTPError, TimeoutError) as fault:
             # The text may hold the address, and in it the robot's key; the class says enough.
             return Outcome(kind="unsure", error=f"no answer: {type(fault).__name__}")
-        return Answer(status=response.status_code, headers=response.headers, body=_json(found))
+        return Answer(status=answer.status, headers=answer.headers, body=_json(answer.body))
 
 
 def judge(answer: Answer | Outcome, *, code_needed: bool = True) -> Outcome:
     """What became of a message. `code_needed`: a 200 without the provider's own code of success is none."""
     if isinstance(answer, Outcome):
         return answer
-    after = _retry_after_s(answer.headers)
+    after = retry_after_s(answer.headers)
     if answer.status == 429:
         return Outcome(kind="throttled", error="answered 429", after_s=after or THROTTLE_S)
     if answer.status >= 500 or answer.status in RETRIED:

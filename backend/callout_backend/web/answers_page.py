@@ -1,12 +1,9 @@
-"""The page of a customer's answers: values in, text out. It needs no script; every sentence is there in both languages."""
+"""The page of a customer's answers. It needs no script."""
 
-from typing import Any, Final
-
-from markupsafe import Markup, escape
+from typing import Final
 
 from callout_backend.web.answers_texts import TEXTS
-from callout_backend.web.assets import asset
-from callout_backend.web.signoff_page import LOCALES, PAGES, both
+from callout_backend.web.pages import render
 from callout_orders.knowledge.links import Answers
 from callout_store.errors import Refusal
 
@@ -19,28 +16,20 @@ _CLOSED: Final = {
 
 def answers_page(shown: Answers, *, locale: str) -> str:
     """The page of a good link: the answers with their buttons while it is open, else what became of it."""
-    return _render("open" if shown.state == "open" else "settled", locale, shown=shown, state=shown.state)
+    return _page("open" if shown.state == "open" else "settled", shown.state, locale, shown=shown)
 
 
 def decided_page(decision: str, *, locale: str) -> str:
     """What is said to a decision."""
-    return _render("settled", locale, shown=None, state=decision)
+    return _page("settled", decision, locale)
 
 
 def closed_page(refusal: Refusal, *, locale: str) -> str:
     """A page that says why nothing is shown or taken."""
-    return _render("closed", locale, shown=None, state=_CLOSED.get(refusal.code, "refused"), refusal=refusal)
+    return _page("closed", _CLOSED.get(refusal.code, "refused"), locale, refusal=refusal)
 
 
-def _render(page: str, locale: str, **values: Any) -> str:
-    return PAGES.get_template("answers.html").render(
-        page=page,
-        locale=locale,
-        other="zh" if locale == "en" else "en",
-        t=lambda key: both(TEXTS[key], locale),
-        text=lambda key: TEXTS[key][locale],
-        lines=lambda value: Markup("<br>").join(escape(line) for line in str(value).splitlines()),
-        refusal_text=lambda refusal: both({one: refusal.message(one) for one in LOCALES}, locale),
-        asset=asset,
-        **values,
-    )
+def _page(
+    page: str, state: str, locale: str, *, shown: Answers | None = None, refusal: Refusal | None = None
+) -> str:
+    return render("answers.html", TEXTS, locale, page=page, state=state, shown=shown, refusal=refusal)

@@ -11,6 +11,10 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
     "order": {"en": "Order", "zh": "工单"},
     "asked": {"en": "Your question", "zh": "您的问题"},
     "workaround": {"en": "Until it is mended", "zh": "临时解决办法"},
+    "withdrawn": {
+        "en": "What was written here has been withdrawn. Please tell us below whether you still need help.",
+        "zh": "原解答已撤回。如仍需帮助,请在下方告知我们。",
+    },
     "solved_button": {"en": "This solved it", "zh": "已解决"},
     "none_title": {"en": "None of this helped?", "zh": "都没有帮助?"},
     "reason": {"en": "What happens still (you may leave this blank)", "zh": "目前的情况(可不填)"},
@@ -32,6 +36,6 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
     },
     "expired_title": {"en": "This link has expired", "zh": "链接已过期"},
     "unknown_title": {"en": "This link is not valid", "zh": "链接无效"},
-    "used_title": {"en": "This has been answered already", "zh": "您已反馈过"},
+    "used_title": {"en": "This has been answered already", "zh": "此问题已有反馈"},
     "refused_title": {"en": "This cannot be done", "zh": "无法完成操作"},
 }

@@ -2,11 +2,8 @@
 
 from typing import Final
 
-import msgspec
-
-from callout_backend.web.assets import asset
 from callout_backend.web.desk_texts import TEXTS
-from callout_backend.web.signoff_page import PAGES, both
+from callout_backend.web.pages import render
 from callout_orders.desk.staff.presence import HEARTBEAT_SECONDS
 
 VIEWS: Final = ("all", "unanswered", "mine", "nobodys", "flagged")
@@ -14,14 +11,10 @@ VIEWS: Final = ("all", "unanswered", "mine", "nobodys", "flagged")
 
 def desk_page(locale: str) -> str:
     """The page in `en` or `zh`; it switches without being loaded again."""
-    return PAGES.get_template("desk.html").render(
-        locale=locale,
-        other="zh" if locale == "en" else "en",
-        t=lambda key: both(TEXTS[key], locale),
-        text=lambda key: TEXTS[key][locale],
-        texts=msgspec.json.encode(TEXTS).decode(),
-        option=lambda key: TEXTS[key],
+    return render(
+        "desk.html",
+        TEXTS,
+        locale,
         views=VIEWS,
         heartbeat_seconds=HEARTBEAT_SECONDS,
-        asset=asset,
     )

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from callout_orders.precheck.text.builtin_words import LABELS as TAG_LABELS
+from callout_orders.sla.why import REASONS as HOLD_LABELS
 from callout_orders.terms import ORDER_STATE_LABELS
 
 TEXTS: Final[dict[str, dict[str, str]]] = {
@@ -63,6 +65,9 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
     "minutes": {"en": "By how many minutes?", "zh": "延长多少分钟"},
     "hours": {"en": "For how many hours does it stand?", "zh": "有效多少小时"},
     "needs_script": {"en": "This page needs JavaScript.", "zh": "此页面需要启用 JavaScript。"},
+    # Codes in the rows, as people say them; a tag of the organisation's own is its name.
+    **{f"tag_{tag}": label for tag, label in TAG_LABELS.items()},
+    **{f"hold_{reason}": {"en": en, "zh": zh} for reason, (en, zh) in HOLD_LABELS.items()},
     **{
         f"state_{state.value}": {"en": label["en"], "zh": label["zh"]}
         for state, label in ORDER_STATE_LABELS.items()

@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from markupsafe import Markup
-
-from callout_backend.web.assets import asset
+from callout_backend.web.pages import LOCALES, both, render
 from callout_backend.web.request_texts import TEXTS
-from callout_backend.web.signoff_page import LOCALES, PAGES, both
 from callout_orders.channels.conversations.talk_texts import PATH_LABELS
-from callout_orders.channels.files import FILE_BYTES_MAX, FILES_MAX, FileView
+from callout_orders.channels.files import FILES_MAX, FileView
+from callout_orders.channels.terms import FILE_BYTES_MAX
 from callout_orders.kinds.terms import Field, FieldType, Kind, RequiredCheck
 from callout_store.errors import Refusal
 
@@ -119,14 +117,14 @@ def form_page(
 def sent_page(
     *,
     organisation: str,
-    number: str,
+    number: str | None,
     existing: bool,
     link: str | None,
     answers: Sequence[Mapping[str, str]],
     answers_link: str | None,
     locale: str,
 ) -> str:
-    """The answer: the order's number, where to follow it, and what may help at once."""
+    """The answer: the order's number, where to follow it, and what may help at once; without a number, that it arrived."""
     return _render(
         "sent",
         locale,
@@ -184,16 +182,12 @@ def _both(label: Any) -> dict[str, str]:
 
 
 def _render(page: str, locale: str, **values: Any) -> str:
-    return PAGES.get_template("request.html").render(
+    return render(
+        "request.html",
+        TEXTS,
+        locale,
         page=page,
-        locale=locale,
-        other="zh" if locale == "en" else "en",
-        t=lambda key, **more: both({one: TEXTS[key][one].format(**more) for one in LOCALES}, locale),
-        say=lambda texts: Markup() if texts is None else both(texts, locale),
         of=lambda label: both(_both(label), locale),
         fault=lambda one: both({"en": one["en"], "zh": one["zh"]}, locale),
-        refusal_text=lambda refusal: both({one: refusal.message(one) for one in LOCALES}, locale),
-        text=lambda key: TEXTS[key][locale],
-        asset=asset,
         **values,
     )

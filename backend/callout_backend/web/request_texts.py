@@ -24,6 +24,14 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
     "sent_title": {"en": "Thank you", "zh": "提交成功"},
     "sent": {"en": "Your request was taken up as", "zh": "您的请求已受理,工单号"},
     "known": {"en": "We have this request already:", "zh": "该请求此前已提交,工单号"},
+    "arrived": {
+        "en": "Your request has arrived. We will get in touch with you.",
+        "zh": "您的请求已收到,我们会与您联系。",
+    },
+    "arrived_before": {
+        "en": "We have this request already. We will get in touch with you.",
+        "zh": "该请求此前已提交,我们会与您联系。",
+    },
     "follow": {"en": "Follow your order", "zh": "查看工单进度"},
     "another": {"en": "Send another request", "zh": "继续报修"},
     "answers": {"en": "This may help at once", "zh": "以下内容或许能立即帮到您"},

@@ -1,13 +1,10 @@
-"""The page of a customer's link: values in, text out. Every sentence is there in both languages."""
+"""The page on which a customer sees where the engineer is."""
 
 import math
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from markupsafe import Markup
-
-from callout_backend.web.assets import asset
-from callout_backend.web.signoff_page import LOCALES, PAGES, both, moment, zone_of
+from callout_backend.web.pages import LOCALES, moment, render, zone_of
 from callout_backend.web.track_texts import TEXTS
 from callout_dispatch.arrivals.tracking import Seen
 from callout_store.errors import Refusal
@@ -19,13 +16,15 @@ RINGS_M: Final = (250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000
 
 def seen_page(seen: Seen, *, locale: str, state_address: str) -> str:
     """The page while the link is good; `state_address` answers the same as JSON (`Shown`)."""
-    return _render("seen", locale, seen=seen, shown=shown(seen), state_address=state_address)
+    return render(
+        "track.html", TEXTS, locale, page="seen", seen=seen, shown=shown(seen), state_address=state_address
+    )
 
 
 def closed_page(refusal: Refusal, *, locale: str) -> str:
     """A page that says why nothing is shown."""
     state = {"TRACK_LINK_EXPIRED": "expired", "TRACK_LINK_INVALID": "unknown"}.get(refusal.code, "refused")
-    return _render("closed", locale, state=state, refusal=refusal)
+    return render("track.html", TEXTS, locale, page="closed", state=state, refusal=refusal)
 
 
 def shown(seen: Seen) -> dict[str, Any]:
@@ -76,17 +75,3 @@ def _distance(metres: int) -> dict[str, str]:
     if metres < 1_000:
         return {"en": f"{metres} m", "zh": f"{metres} 米"}
     return {"en": f"{metres / 1000:.1f} km", "zh": f"{metres / 1000:.1f} 公里"}
-
-
-def _render(page: str, locale: str, **values: Any) -> str:
-    return PAGES.get_template("track.html").render(
-        page=page,
-        locale=locale,
-        other="zh" if locale == "en" else "en",
-        t=lambda key: both(TEXTS[key], locale),
-        say=lambda texts: Markup() if texts is None else both(texts, locale),
-        refusal_text=lambda refusal: both({one: refusal.message(one) for one in LOCALES}, locale),
-        text=lambda key: TEXTS[key][locale],
-        asset=asset,
-        **values,
-    )

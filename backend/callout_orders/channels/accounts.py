@@ -16,7 +16,7 @@ from callout_orders.channels import account_terms
 from callout_orders.channels.terms import Account, ChannelKind
 from callout_orders.checks import FieldRefused, Gather
 from callout_orders.terms import Priority
-from callout_store import timers
+from callout_store import resealing, timers
 from callout_store.errors import AlreadyExists, LimitExceeded, NotFound, StaleRevision
 from callout_store.ids import new_id
 from callout_store.journal import Entry, write
@@ -271,23 +271,7 @@ async def channels_by_ids(work: Work, ids: list[UUID]) -> list[ChannelView | Non
 
 async def reseal(work: Work) -> int:
     """Seal secrets anew that were sealed under an earlier signing secret; how many accounts' are left to do: 0."""
-    rows = await work.fetch(
-        """
-        select id, secrets::text as secrets from intake_channel
-        where org_id = callout_org() and exists (
-            select from jsonb_each(secrets) one where one.value ->> 'k' <> $1) for no key update
-        """,
-        work.seal.key_id,
-    )
-    for row in rows:
-        fresh = work.seal.renewed(work.org_id, _place(row["id"]), row["secrets"])
-        if fresh is not None:
-            await work.execute(
-                "update intake_channel set secrets = $2::text::jsonb where org_id = callout_org() and id = $1",
-                row["id"],
-                fresh,
-            )
-    return 0
+    return await resealing.renew(work, "intake_channel", "secrets")
 
 
 def _place(id_: UUID) -> str:

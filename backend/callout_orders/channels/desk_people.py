@@ -1,6 +1,6 @@
 """Whom the desk asks, where there is no order yet whose people could be asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -35,8 +35,9 @@ async def ask(
     data: Mapping[str, Any] | None = None,
     urgent: bool = False,
     due_at: datetime | None = None,
+    of: Sequence[UUID] | None = None,
 ) -> None:
-    """Give everybody of the desk the same to-do; who settles the matter ends it for all (`todos.end`)."""
+    """Give everybody of the desk, or those of `of`, the same to-do; who settles the matter ends it for all (`todos.end`)."""
     await todos.ask(
         work,
         [
@@ -49,6 +50,6 @@ async def ask(
                 urgent=urgent,
                 due_at=due_at,
             )
-            for user in await desk(work)
+            for user in (of if of is not None else await desk(work))
         ],
     )

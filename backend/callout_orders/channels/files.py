@@ -12,10 +12,11 @@ import msgspec
 from asyncpg import Record
 
 from callout_orders import checks
+from callout_orders.channels import forgetting
 from callout_orders.channels.inbox import storable
-from callout_orders.channels.terms import MEDIA_MAX, Media
+from callout_orders.channels.terms import FILE_BYTES_MAX, MEDIA_MAX, Media
 from callout_orders.checks import FieldRefused
-from callout_orders.precheck.terms import RequestFile
+from callout_orders.precheck.terms import Request, RequestFile
 from callout_store import outbox
 from callout_store.errors import BadField, LimitExceeded
 from callout_store.ids import new_id
@@ -24,7 +25,6 @@ from callout_store.work import Work
 FETCH_CHANNEL: Final = "intake.media"
 FILES_MAX: Final = 20
 """Of one request."""
-FILE_BYTES_MAX: Final = 20 * 1024 * 1024
 LOOSE_DAYS: Final = 7
 """So long is a file kept that no order took."""
 _COLUMNS: Final = """
@@ -68,12 +68,14 @@ async def add_stored(
 ) -> UUID:
     """Write down a file whose bytes lie in the store, or (with `code`) were refused; its id.
 
-    The same bytes of the same holder again are the same file. Raises LimitExceeded for too many.
+    The same bytes of the same holder again are the same file, unless an order has it: a picture may belong to a second
+    request too. Raises LimitExceeded for too many.
     """
     known: UUID | None = await work.fetchval(
         """
         select id from intake_file
         where org_id = callout_org() and holder = $1 and sha256 = $2 and message_id is not distinct from $3
+          and order_id is null
         """,
         holder,
         sha256,
@@ -208,8 +210,11 @@ async def file(work: Work, id_: UUID) -> FileView | None:
     )
 
 
-async def held(work: Work, ids: Sequence[UUID], holder: str, *, path: str = "files") -> list[FileView]:
-    """Files that this holder brought and that no order has, in the order of the ids.
+async def held(
+    work: Work, ids: Sequence[UUID], holder: str, *, again: tuple[str, str], path: str = "files"
+) -> list[FileView]:
+    """Files that this holder brought and that no order has but that of the reference `again`, in the order of the ids: a
+    request whose answer was lost is sent again as it was.
 
     Raises BadField for another's, LimitExceeded for too many.
     """
@@ -219,10 +224,13 @@ async def held(work: Work, ids: Sequence[UUID], holder: str, *, path: str = "fil
     rows = await work.fetch(
         f"""
         select {_COLUMNS} from intake_file
-        where org_id = callout_org() and id = any($1::uuid[]) and holder = $2 and order_id is null
+        where org_id = callout_org() and id = any($1::uuid[]) and holder = $2 and (order_id is null or order_id = (
+            select order_id from external_reference
+            where org_id = callout_org() and system = $3 and reference = $4))
         """,
         wanted,
         holder,
+        *again,
     )
     found = {row["id"]: _view(row) for row in rows}
     for index, one in enumerate(wanted):
@@ -232,11 +240,11 @@ async def held(work: Work, ids: Sequence[UUID], holder: str, *, path: str = "fil
 
 
 async def of_holder(work: Work, holder: str) -> list[FileView]:
-    """All files of a holder that no order has yet, oldest first."""
+    """All files of a holder that neither an order nor a conversation has yet, oldest first."""
     rows = await work.fetch(
         f"""
         select {_COLUMNS} from intake_file
-        where org_id = callout_org() and holder = $1 and order_id is null order by id limit $2
+        where org_id = callout_org() and holder = $1 and order_id is null and draft_id is null order by id limit $2
         """,
         holder,
         FILES_MAX,
@@ -286,6 +294,17 @@ async def to_order(work: Work, ids: Sequence[UUID], order_id: UUID) -> int:
     return moved
 
 
+async def refused_names(work: Work, message_id: UUID) -> list[str]:
+    """The files of a message that were not taken, by name."""
+    rows = await work.fetch(
+        "select name from intake_file "
+        "where org_id = callout_org() and holder = $1 and message_id = $2 and state = 'refused' order by id",
+        holder_of(message_id),
+        message_id,
+    )
+    return [row["name"] or "?" for row in rows]
+
+
 def holder_of(message_id: UUID) -> str:
     """Who holds the files of a message."""
     return f"message:{message_id}"
@@ -307,6 +326,26 @@ def as_request(found: Sequence[FileView]) -> tuple[RequestFile, ...]:
     )
 
 
+async def brought_with(work: Work, request: Request, user_id: UUID | None, path: str = "files") -> Request:
+    """A signed-in person's request with the files that it names by their ids as they were brought; one without an id is
+    only said to be there, and stays as it was said.
+
+    Raises BadField for another's, LimitExceeded for too many.
+    """
+    ids = [one.id for one in request.files if one.id is not None]
+    if not ids:
+        return request
+    again = request.references[0] if request.references else ("", "")
+    views = await held(work, ids, f"user:{user_id}", again=again, path=path)
+    said = tuple(one for one in request.files if one.id is None)
+    return msgspec.structs.replace(request, files=(*as_request(views), *said))
+
+
+async def stay_with(work: Work, request: Request, order_id: UUID) -> None:
+    """Put the files that a request brought to the order that it became."""
+    await to_order(work, [one.id for one in request.files if one.id is not None], order_id)
+
+
 async def move(work: Work, from_order_id: UUID, to_order_id: UUID) -> int:
     """The files of an order that was merged into another; how many went over."""
     return await work.execute(
@@ -317,8 +356,8 @@ async def move(work: Work, from_order_id: UUID, to_order_id: UUID) -> int:
 
 
 async def purge(work: Work) -> int:
-    """Forget files that no order took; how many. Their bytes are named by their hash and may be another's too."""
-    return await work.execute(
+    """Forget files that no order took; how many. Their bytes go where nothing else names them."""
+    rows = await work.fetch(
         """
         delete from intake_file where org_id = callout_org() and id in (
             select f.id from intake_file f
@@ -326,9 +365,12 @@ async def purge(work: Work) -> int:
               and not exists (select 1 from intake_draft d
                   where d.org_id = f.org_id and d.id = f.draft_id and d.state in ('open', 'desk'))
             limit 1000)
+        returning sha256, state
         """,
         work.now - timedelta(days=LOOSE_DAYS),
     )
+    await forgetting.owe(work, [row["sha256"] for row in rows if row["state"] == "stored"])
+    return len(rows)
 
 
 async def _lists(work: Work, column: str, ids: Sequence[UUID]) -> list[list[FileView]]:

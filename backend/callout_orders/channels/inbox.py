@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
+from callout_orders.channels import forgetting
 from callout_orders.channels.chat.ciphers import Forged
 from callout_orders.channels.terms import Account, Inbound
 from callout_store import outbox
@@ -20,7 +21,6 @@ from callout_store.work import Work
 
 HANDLE_CHANNEL: Final = "intake.handle"
 ANSWER_CHANNEL: Final = "intake.answer"
-FORGET_CHANNEL: Final = "intake.forget"
 KEEP_DAYS: Final = 90
 NONCES_KEEP: Final = timedelta(days=2)
 PURGE_ROWS: Final = 1000
@@ -114,19 +114,21 @@ async def record(
 
 
 def clean(inbound: Inbound) -> Inbound:
-    """Without what PostgreSQL's text cannot hold (U+0000, half characters), and with an id of bounded length."""
-    external_id = storable(inbound.external_id)
+    """Without what PostgreSQL's text cannot hold (U+0000, half characters), and with ids and names of bounded length.
+
+    Every text of it, however deep: one that cannot be stored would keep its whole mailbox waiting.
+    """
+    inbound = msgspec.convert(_storable_all(msgspec.to_builtins(inbound)), Inbound)
+    external_id = inbound.external_id
     if len(external_id) > EXTERNAL_CHARS_MAX:
         external_id = hashlib.sha256(external_id.encode()).hexdigest()
     return msgspec.structs.replace(
         inbound,
         external_id=external_id,
-        peer=storable(inbound.peer)[:254],
-        thread=storable(inbound.thread)[:300],
-        text=storable(inbound.text),
-        name=None if inbound.name is None else storable(inbound.name)[:200],
-        media=tuple(msgspec.structs.replace(one, name=storable(one.name)[:200]) for one in inbound.media),
-        reply=_storable_all(inbound.reply),
+        peer=inbound.peer[:254],
+        thread=inbound.thread[:300],
+        name=None if inbound.name is None else inbound.name[:200],
+        media=tuple(msgspec.structs.replace(one, name=one.name[:200]) for one in inbound.media),
     )
 
 
@@ -135,8 +137,12 @@ def storable(text: str) -> str:
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
-def _storable_all(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: storable(value) if isinstance(value, str) else value for name, value in values.items()}
+def _storable_all(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {_storable_all(name): _storable_all(one) for name, one in value.items()}
+    return [_storable_all(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 async def first_use(work: Work, account_id: UUID, nonce: bytes, body_sha256: bytes) -> bool:
@@ -282,16 +288,7 @@ async def purge(work: Work) -> int:
         PURGE_ROWS,
     )
     keys = [row["raw_key"] for row in rows if row["raw_key"] is not None]
-    if keys:
-        await outbox.send(
-            work,
-            outbox.Message(
-                channel=FORGET_CHANNEL,
-                stream=f"forget:{rows[0]['id']}",
-                dedupe_key=f"forget:{rows[0]['id']}",
-                payload={"keys": keys},
-            ),
-        )
+    await forgetting.owe(work, [bytes.fromhex(key.rpartition("/")[2]) for key in keys])
     emptied = len(rows) + await work.execute(
         """
         update intake_draft set facts = '{}', faults = '[]', peer = '', thread = '', reference = ''

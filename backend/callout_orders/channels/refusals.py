@@ -27,6 +27,12 @@ class FormFilledByMachine(Refusal):
     zh = "隐藏字段不应填写,请清空(`website`)后重新提交。"
 
 
+class NoWayBack(Refusal):
+    code, status = "NO_WAY_BACK", 409
+    en = "A form cannot be written to. Call or write to {peer}, then complete or close the conversation."
+    zh = "表单无法回复。请致电或写信给 {peer},然后补全或关闭该会话。"
+
+
 class FileRefused(Refusal):
     code, status = "FILE_REFUSED", 422
     en = "This file is not taken ({why}): send a JPEG, PNG, WebP or HEIC picture, an MP4 film or a PDF of at most {limit} MB."

@@ -14,6 +14,8 @@ TEXT_CHARS_MAX: Final = 4000
 """Of one message; what is longer is cut, and the sender is told."""
 CALL_BYTES_MAX: Final = 64 * 1024
 """A chat service's call: they hold texts and names of media, no media."""
+FILE_BYTES_MAX: Final = 20 * 1024 * 1024
+"""Of a file that comes with a request."""
 MEDIA_MAX: Final = 10
 """Files of one message."""
 

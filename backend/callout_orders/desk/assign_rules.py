@@ -87,13 +87,16 @@ class HandlerChoice(msgspec.Struct, frozen=True, kw_only=True):
     load: int = 0
 
 
-def choose_handler(members: Sequence[Member], given: Mapping[UUID, int] | None = None) -> HandlerChoice:
+def choose_handler(
+    members: Sequence[Member], given: Mapping[UUID, int] | None = None, *, anyone: bool = False
+) -> HandlerChoice:
     """Of those online the one with the least in hand, then by id; leads only where the team has no other members.
 
-    `given`: how many orders each got since `load` was counted.
+    `given`: how many orders each got since `load` was counted. `anyone`: where nobody is online, one who is not, for an order
+    that was answered and that nobody would turn over.
     """
     hands = [member for member in members if not member.lead] or list(members)
-    online = [member for member in hands if member.online]
+    online = [member for member in hands if member.online] or (hands if anyone else [])
     if not online:
         return HandlerChoice(user_id=None, why="nobody_online" if hands else "no_members")
     more = given or {}

@@ -1,14 +1,17 @@
 """What happens to orders elsewhere and concerns the desk: a hook over the journal's lines.
 
 A first response that is due at another time is looked after at another time. An order that was a duplicate, and is one of its
-own again, needs somebody who answers it.
+own again, needs somebody who answers it. One that is over asks nobody any more. What somebody had in hand who left needs
+somebody else.
 """
 
 from typing import Any, Final
 from uuid import UUID
 
-from callout_orders.desk import assignment
+from callout_orders.desk import assignment, todos
 from callout_orders.desk.unanswered import standings, watching
+from callout_orders.sla import milestones
+from callout_store import timers
 from callout_store.journal import Entry, write_many
 from callout_store.work import Work
 
@@ -24,6 +27,7 @@ AIMS_ANEW: Final = frozenset(
     }
 )
 """Journal kinds after which an order's first response may be due at another time."""
+OVER: Final = frozenset({"work_order.closed", "work_order.canceled"})
 ITS_OWN_AGAIN: Final = "work_order.duplicate_unlinked"
 
 
@@ -38,6 +42,18 @@ async def follow(work: Work, lines: list[tuple[UUID, Any]]) -> None:
         await _give(work, [order.id for order in known.values() if not order.epoch])
     if free | moved:
         await watching.aim(work, free | moved)
+    if over := {entry.order_id for _, entry in lines if entry.kind in OVER and entry.order_id is not None}:
+        milestones.settle_later(work, over)
+    if left := {timer[0]: timer for _, entry in lines for timer in _left(entry)}:
+        await timers.move_many(work, list(left.values()))
+
+
+def _left(entry: Entry) -> list[tuple[str, Any, str, Any]]:
+    if entry.kind == "user.deactivated":
+        return [todos.left_timer(entry.entity_id)]
+    if entry.kind == "team.saved":
+        return [todos.left_timer(user, entry.entity_id) for user in entry.data.get("left", ())]
+    return []
 
 
 async def _give(work: Work, ids: list[UUID]) -> None:

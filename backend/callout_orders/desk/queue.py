@@ -61,6 +61,8 @@ class DeskOrder(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
     team_id: UUID | None
     team_code: str | None
+    team_name_en: str | None
+    team_name_zh: str | None
     handler_id: UUID | None
     handler_name: str | None
     handler_presence: str
@@ -68,6 +70,7 @@ class DeskOrder(msgspec.Struct, frozen=True, kw_only=True):
     by_what: str | None
     epoch: int
     flag: str | None
+    """What somebody must see while nobody answered."""
     hold_reason: str | None
     created_at: datetime
     due_at: datetime
@@ -123,7 +126,8 @@ _SELECT: Final = f"""
     select o.id as order_id, o.number, o.priority, o.kind, o.state, o.channel,
            left(o.description, {TEXT_CHARS}) as description, c.name as customer_name, s.name as site_name,
            o.reporter_name, o.reporter_phone, o.serial, o.error_code, o.tags, o.team_id, t.code as team_code,
-           o.handler_id, u.name as handler_name, w.handler_since, w.by_what, coalesce(w.epoch, 0) as epoch, w.flag,
+           t.name_en as team_name_en, t.name_zh as team_name_zh, o.handler_id, u.name as handler_name, w.handler_since,
+           w.by_what, coalesce(w.epoch, 0) as epoch, case when o.responded_at is null then w.flag end as flag,
            o.hold_reason, o.created_at, o.respond_due_at as due_at, o.responded_at, o.resolve_due_at,
            p.state as presence, p.since, p.seen_at, (
                select count(*) from work_order d where d.org_id = o.org_id and d.duplicate_of_id = o.id) as duplicates
@@ -151,7 +155,7 @@ async def _rows(
         where o.org_id = callout_org() and o.responded_at is {"not null" if answered else "null"}
           and o.state not in ('completed', 'closed', 'canceled') and o.duplicate_of_id is null
           and ($1::uuid is null or o.team_id = $1) and ($2::uuid is null or o.handler_id = $2)
-          and (not $3 or o.handler_id is null) and (not $4 or w.flag is not null)
+          and (not $3 or o.handler_id is null) and (not $4 or (w.flag is not null and o.responded_at is null))
           and ($5::text[] = '{{}}' or o.priority = any($5)) and ($6::text[] = '{{}}' or o.kind = any($6))
           and ($7::text is null or $7 = any(o.tags)) and ($8::uuid is null or o.id = $8)
           and ($9::timestamptz is null or ({due}, o.id) > ($9, $10::uuid))

@@ -10,6 +10,7 @@ from callout_orders import checks
 from callout_orders.channels.conversations import replies
 from callout_orders.desk import todos
 from callout_orders.desk.unanswered import handing, standings
+from callout_orders.desk.unanswered.watch_rules import ByWhat
 from callout_orders.sla import milestones
 from callout_store import timers
 from callout_store.errors import NotFound, WrongState
@@ -32,7 +33,8 @@ async def respond(work: Work, order_id: UUID, text: str | None = None) -> Respon
     out of, or to the customer as a notice, and stands in the timeline.
 
     A further answer is journaled as `work_order.answered` and moves no clock. An order that nobody had is its answerer's from
-    now on. Raises NotFound, or WrongState for one that is over.
+    now on, and has another epoch: whoever was about to take it from nobody is told. Raises NotFound, or WrongState for one
+    that is over.
     """
     said = checks.optional_text("text", text, chars_max=TEXT_CHARS_MAX)
     order = (await standings.load(work, [order_id], lock=True)).get(order_id)
@@ -54,13 +56,13 @@ async def respond(work: Work, order_id: UUID, text: str | None = None) -> Respon
         "carried": carried,
         "handlerId": work.actor.user_id if takes else order.handler_id,
         "dueAt": order.standing.due_at,
-        "leftSeconds": round((order.standing.due_at - work.now).total_seconds()),
+        "leftSeconds": round(order.left_seconds),
     }
     first = row["responded_at"] is None and await milestones.responded(work, order_id, data=told)
     if first:
         await timers.cancel(work, handing.timer_key(order_id))
         await todos.end(work, handing.matter(order_id, order.epoch))
-    elif said:
+    elif said or takes:
         await write(
             work,
             Entry(
@@ -72,11 +74,7 @@ async def respond(work: Work, order_id: UUID, text: str | None = None) -> Respon
             ),
         )
     if takes:
-        await work.execute(
-            "update work_order set handler_id = $2 where org_id = callout_org() and id = $1",
-            order_id,
-            work.actor.user_id,
-        )
+        await handing.put(work, order, work.actor.user_id, by_what=ByWhat.TAKEN)
     if first or said or takes:
         work.touch("work_order", order_id)
     return Response(order_id=order_id, responded_at=row["responded_at"] or work.now, first=first)

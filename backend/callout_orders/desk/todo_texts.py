@@ -37,6 +37,18 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "en": "Somebody wants a person ({peer}): {text}",
         "zh": "客户请求人工服务({peer}):{text}",
     },
+    "intake.unknown": {
+        "en": "Somebody who is no customer yet asks for service ({peer}): {text}",
+        "zh": "未登记的客户请求服务({peer}):{text}",
+    },
+    "intake.wrote": {
+        "en": "They wrote again ({peer}): {text}",
+        "zh": "客户又发来消息({peer}):{text}",
+    },
+    "intake.note": {
+        "en": "The customer of this order wrote ({peer}): {text}",
+        "zh": "该工单的客户发来消息({peer}):{text}",
+    },
     "intake.message_failed": {
         "en": "A message of {peer} could not be handled: {reason}",
         "zh": "来自 {peer} 的消息处理失败:{reason}",
@@ -53,6 +65,10 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "en": "The mailbox {channel} cannot be read: {reason}",
         "zh": "邮箱 {channel} 无法读取:{reason}",
     },
+    "notice.template_broke": {
+        "en": "The template of “{kind}” by {medium} ({locale}) cannot be filled in, the built-in one is used: {reason}",
+        "zh": "通知模板“{kind}”({medium},{locale})无法填充,已改用内置模板:{reason}",
+    },
 }
 """By a to-do's kind."""
 
@@ -66,6 +82,7 @@ WHY: Final[dict[str, dict[str, str]]] = {
     Why.LATE: {"en": "it was about to be late", "zh": "即将超时"},
     Why.OFFLINE: {"en": "whoever had it is offline", "zh": "原处理人离线"},
     Why.NOBODY: {"en": "nobody of its team is online", "zh": "小组无人在线"},
+    Why.LEFT: {"en": "whoever had it has left", "zh": "原处理人已离开"},
     Flag.NOBODY_ON_DUTY: {"en": "nobody is on duty", "zh": "无人值班"},
     Flag.NOBODY_ANSWERS: {"en": "nobody on duty answers", "zh": "当班人员均未响应"},
     Flag.NO_TEAM: {"en": "no team answers for such orders", "zh": "没有小组负责此类工单"},

@@ -1,6 +1,7 @@
 """To-dos: something that a person has to do, with a state of its own (open, acknowledged, done, canceled).
 
-A matter is asked of a person once: the same `matter` again changes nothing, whatever became of the first one.
+A matter is asked of a person once: the same `matter` again changes nothing, whatever became of the first one. What is asked
+of somebody who may not sign in any more is passed on (`desk.staff.leaving`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,25 @@ from uuid import UUID
 import msgspec
 
 from callout_orders.desk import todo_texts
+from callout_store import timers
 from callout_store.errors import NotFound, WrongState
 from callout_store.ids import new_id
-from callout_store.journal import Entry, write_many
+from callout_store.journal import Entry, write_later
 from callout_store.work import Work
 
 LIVE: Final = frozenset({"open", "acknowledged"})
 ANSWER_KIND: Final = "answer_order"
 """A to-do that asks for an order's first answer."""
+LEFT_CHANNEL: Final = "desk.left"
+
+
+def left_timer(
+    user_id: UUID, team_id: UUID | None = None
+) -> tuple[str, datetime | None, str, Mapping[str, Any]]:
+    """The timer, due at once, that passes on what somebody left behind, of a team's where they left only that."""
+    of = [str(one) for one in (user_id, team_id) if one is not None]
+    payload = dict(zip(("userId", "teamId"), of, strict=False))
+    return f"desk:left:{':'.join(of)}", None, LEFT_CHANNEL, payload
 
 
 class NewTodo(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,12 +52,18 @@ async def ask(work: Work, todos: Sequence[NewTodo]) -> list[UUID]:
     by_id = {new_id(): todo for todo in todos}
     rows = await work.fetch(
         """
-        insert into todo (id, user_id, order_id, kind, matter, data, urgent, due_at, created_at)
-        select i, u, o, k, m, d::jsonb, g, due, $9
-        from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::boolean[],
-            $8::timestamptz[]) as t(i, u, o, k, m, d, g, due)
-        on conflict (org_id, user_id, matter) do nothing
-        returning id, user_id, order_id, kind, urgent
+        with there as (
+            -- Waits for whoever is about to shut one of them out, and then sees that they are.
+            select id from app_user where org_id = callout_org() and id = any($2) and active for key share
+        ), asked as (
+            insert into todo (id, user_id, order_id, kind, matter, data, urgent, due_at, created_at)
+            select i, u, o, k, m, d::jsonb, g, due, $9
+            from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::boolean[],
+                $8::timestamptz[]) as t(i, u, o, k, m, d, g, due)
+            on conflict (org_id, user_id, matter) do nothing
+            returning id, user_id, order_id, kind, urgent
+        )
+        select a.*, t.id is null as has_left from asked a left join there t on t.id = a.user_id
         """,
         list(by_id),
         [todo.user_id for todo in todos],
@@ -58,7 +76,9 @@ async def ask(work: Work, todos: Sequence[NewTodo]) -> list[UUID]:
         work.now,
     )
     # Notices are written from the journal, and have to say what is to be done.
-    await _note(work, rows, "todo.asked", {id_: _text(todo) for id_, todo in by_id.items()})
+    await _note(work, rows, "todo.asked", {id_: _said(todo.kind, todo.data) for id_, todo in by_id.items()})
+    if left := {row["user_id"] for row in rows if row["has_left"]}:
+        await timers.move_many(work, [left_timer(user) for user in left])
     return [row["id"] for row in rows]
 
 
@@ -98,6 +118,54 @@ async def end_many(work: Work, matters: Mapping[str, str]) -> int:
     return len(rows)
 
 
+async def cancel(work: Work, ids: Sequence[UUID]) -> None:
+    """These are no longer wanted of whoever has them: others are asked."""
+    if not ids:
+        return
+    rows = await work.fetch(
+        """
+        update todo set state = 'canceled', ended_at = $2, ended_by = $3
+        where org_id = callout_org() and id = any($1) and state in ('open', 'acknowledged')
+        returning id, user_id, order_id, kind, urgent
+        """,
+        list(ids),
+        work.now,
+        work.actor.user_id,
+    )
+    await _note(work, rows, "todo.canceled")
+
+
+async def pass_on(work: Work, moves: Sequence[tuple[UUID, UUID]]) -> None:
+    """Live to-dos become somebody else's, anew; the matter's own end then ends them where they are.
+
+    One who was asked of the matter before is asked again. Journals `todo.passed_on` and `todo.asked`.
+    """
+    if not moves:
+        return
+    rows = await work.fetch(
+        """
+        with t as (select * from unnest($1::uuid[], $2::uuid[]) as t(id, heir)),
+        before as (
+            select d.id, h.id as other, t.heir, d.user_id as was
+            from t join todo d on d.org_id = callout_org() and d.id = t.id
+            left join todo h on h.org_id = d.org_id and h.user_id = t.heir and h.matter = d.matter
+        ), over as (
+            update todo d set state = 'canceled', ended_at = $3
+            from before b where d.org_id = callout_org() and d.id = b.id and b.other is not null
+        )
+        update todo d set user_id = b.heir, state = 'open', acknowledged_at = null, ended_at = null, ended_by = null
+        from before b where d.org_id = callout_org() and d.id = coalesce(b.other, b.id)
+        returning d.id, d.user_id, d.order_id, d.kind, d.urgent, d.data::text as data, b.was
+        """,
+        [id_ for id_, _ in moves],
+        [heir for _, heir in moves],
+        work.now,
+    )
+    texts = {row["id"]: _said(row["kind"], msgspec.json.decode(row["data"])) for row in rows}
+    await _note(work, rows, "todo.passed_on", texts)
+    await _note(work, rows, "todo.asked", texts)
+
+
 async def _move(work: Work, todo_id: UUID, user_id: UUID, state: str) -> str:
     row = await work.fetchrow(
         "select id, user_id, order_id, kind, urgent, state from todo where id = $1 and user_id = $2 for update",
@@ -127,8 +195,8 @@ async def _move(work: Work, todo_id: UUID, user_id: UUID, state: str) -> str:
     return state
 
 
-def _text(todo: NewTodo) -> dict[str, str]:
-    return {locale: todo_texts.say(todo.kind, todo.data, locale)[:300] for locale in ("en", "zh")}
+def _said(kind: str, data: Mapping[str, Any]) -> dict[str, str]:
+    return {locale: todo_texts.say(kind, data, locale)[:300] for locale in ("en", "zh")}
 
 
 async def _note(
@@ -146,9 +214,10 @@ async def _note(
                 "userId": row["user_id"],
                 "kind": row["kind"],
                 "urgent": row["urgent"],
+                **({"fromUserId": row["was"]} if kind == "todo.passed_on" else {}),
                 **({"text": texts[row["id"]]} if texts else {}),
             },
         )
         for row in rows
     ]
-    await write_many(work, entries)
+    write_later(work, entries)

@@ -108,8 +108,9 @@ def _matter_of_block(one: Running, step: Passed) -> str:
 
 async def _end_todos(work: Work, flows: Sequence[tuple[Running, Flow]]) -> None:
     """What a step asked of people is settled once the step is over, or goes on."""
-    over: dict[str, str] = {}
+    ended: dict[str, str] = {}
     for one, flow in flows:
+        over: dict[str, str] = {}
         before = {step.n: step for step in one.stored}
         for step in flow.steps:
             was = before.get(step.n)
@@ -124,7 +125,8 @@ async def _end_todos(work: Work, flows: Sequence[tuple[Running, Flow]]) -> None:
         for word in flow.superseded:
             if word.id is not None:
                 over[matter_of_approval(word.id)] = "canceled"
-    await todos.end_many(work, over)
+        ended |= {matter: how for matter, how in over.items() if matter in one.todos}
+    await todos.end_many(work, ended)
 
 
 async def _ask(

@@ -23,7 +23,7 @@ from callout_orders.sla import clock, clocks
 from callout_orders.sla.calendar import ALWAYS, Calendar
 from callout_orders.sla.clock import Facts, MilestoneName, Reopening
 from callout_orders.sla.clocks import OrderClock
-from callout_orders.sla.policy import REASONS, SlaPolicy, match
+from callout_orders.sla.policy.terms import REASONS, SlaPolicy, match
 from callout_store import timers
 from callout_store.journal import Entry, write
 from callout_store.work import Work
@@ -59,23 +59,21 @@ async def due_of_entered(
     work: Work, flows: Sequence[tuple[Running, Flow]]
 ) -> dict[tuple[UUID, int], datetime]:
     """When the steps that were entered are due, by order and number; those without a deadline are left out."""
-    wanted: list[tuple[Running, Passed, int]] = []
-    for one, flow in flows:
-        for step in entered(flow, one):
-            configured = one.kind.step(step.step)
-            if configured is not None and configured.minutes is not None:
-                wanted.append((one, step, configured.minutes))
+    wanted = [
+        (one.order_id, passed, step, step.minutes)
+        for one, flow in flows
+        for passed in entered(flow, one)
+        if (step := one.kind.step(passed.step)) is not None and step.minutes is not None
+    ]
     if not wanted:
         return {}
-    running = await clocks.load(work, [one.order_id for one, _, _ in wanted])
+    running = await clocks.load(work, [order_id for order_id, _, _, _ in wanted])
     found: dict[tuple[UUID, int], datetime] = {}
-    for one, step, minutes in wanted:
-        assert step.entered_at is not None
-        configured = one.kind.step(step.step)
-        assert configured is not None
-        due = _due(running[one.order_id], configured, step.entered_at, minutes, work.now)
+    for order_id, passed, step, minutes in wanted:
+        assert passed.entered_at is not None
+        due = _due(running[order_id], step, passed.entered_at, minutes, work.now)
         if due is not None:
-            found[one.order_id, step.n] = due
+            found[order_id, passed.n] = due
     return found
 
 
@@ -120,17 +118,21 @@ async def follow_clocks(work: Work, lines: Iterable[tuple[UUID, Any]]) -> None:
         """,
         turned,
     )
-    if not rows:
-        return
     kinds = await versions.kinds_of(work, {(row["kind"], row["kind_version"]) for row in rows})
-    running = await clocks.load(work, [row["order_id"] for row in rows])
+    timed = [
+        (row, step, step.minutes)
+        for row in rows
+        if (step := kinds[row["kind"], row["kind_version"]].step(row["step"])) is not None
+        and step.minutes is not None
+    ]
+    if not timed:
+        return
+    running = await clocks.load(work, [row["order_id"] for row, _, _ in timed])
     moved: list[tuple[Any, datetime | None]] = []
-    for row in rows:
-        step = kinds[row["kind"], row["kind_version"]].step(row["step"])
-        if step is not None and step.minutes is not None:
-            due = _due(running[row["order_id"]], step, row["entered_at"], step.minutes, work.now)
-            if due != row["due_at"]:
-                moved.append((row, due))
+    for row, step, minutes in timed:
+        due = _due(running[row["order_id"]], step, row["entered_at"], minutes, work.now)
+        if due != row["due_at"]:
+            moved.append((row, due))
     if not moved:
         return
     await work.execute(
@@ -162,7 +164,7 @@ def calendar_of(policy: SlaPolicy, *, tier: str, kind: str, priority: str) -> Ca
     return policy.calendar(rule.resolution.calendar or rule.calendar)
 
 
-async def set_timers(
+def set_timers(
     work: Work, flows: Sequence[tuple[Running, Flow]], due: Mapping[tuple[UUID, int], datetime]
 ) -> None:
     """Set the timers of steps that were entered and are still open, and cancel those of steps that are over."""
@@ -178,10 +180,8 @@ async def set_timers(
                 new.append((key_of(step.id), at, CHANNEL, payload))
             elif step.n in was_open and not step.live:
                 over.append(key_of(step.id))
-    if new:
-        await timers.arm_many(work, new)
-    if over:
-        await timers.cancel(work, *over)
+    timers.arm_later(work, new)
+    timers.cancel_later(work, *over)
 
 
 async def late(work: Work, order_id: UUID, step_id: UUID) -> bool:

@@ -116,6 +116,8 @@ KINDS: Final[frozenset[str]] = frozenset().union(*(source.kinds for source in EV
 CANCELED: Final = "visit.canceled"
 READ: Final = tuple(sorted(KINDS | {CANCELED}))
 """What is read of an order's journal to know what happened."""
+CLOSED: Final = "closed"
+"""The event that closing is."""
 CALLED_OFF: Final = "work_order.canceled"
 """The line after which the flow is over, whatever it waits for."""
 DOUBLED: Final = "work_order.duplicate_linked"

@@ -8,9 +8,8 @@ from uuid import UUID
 import msgspec
 
 from callout_orders import checks
-from callout_orders.flow import needs, rules
+from callout_orders.flow import rules
 from callout_orders.flow.rows import load
-from callout_orders.flow.state import Missing
 from callout_orders.flow.texts import missing_texts
 from callout_orders.kinds import versions
 from callout_orders.kinds.terms import Kind
@@ -292,10 +291,7 @@ async def standing_by_order_ids(work: Work, order_ids: Sequence[UUID]) -> list[S
         step = one.kind.step(here.step) if here is not None else None
         if step is None:
             continue
-        try:
-            missing = rules.where(one.kind, one.steps, one.words, one.facts)
-        except needs.StoppedError:
-            missing = Missing()
+        missing = rules.where(one.kind, one.steps, one.words, one.facts)
         found[one.order_id] = Standing(
             order_id=one.order_id,
             step=step.code,
@@ -337,3 +333,20 @@ async def _kinds(work: Work, rows: Sequence[Any]) -> dict[tuple[str, int], Kind]
 def _step_label(kind: Kind, code: str) -> tuple[str, str]:
     step = kind.step(code)
     return (code, code) if step is None else (step.label.en, step.label.zh)
+
+
+async def owners_by_matters(work: Work, matters: Sequence[str]) -> dict[str, str]:
+    """Who the matters of to-dos that a flow asked are for, as an owner of `kinds.terms.Step`; others are left out."""
+    rows = await work.fetch(
+        """
+        select m.matter, case when m.matter like '%:missing' then 'handler' else coalesce(s.owner, a.owner) end as owner
+        from unnest($1::text[]) as m(matter)
+        left join order_step s on s.org_id = callout_org() and s.id = case when m.matter like 'flow.step:%'
+            then split_part(m.matter, ':', 2)::uuid end
+        left join step_approval a on a.org_id = callout_org() and a.id = case when m.matter like 'flow.approval:%'
+            then split_part(m.matter, ':', 2)::uuid end
+        where s.id is not null or a.id is not null
+        """,
+        list(matters),
+    )
+    return {row["matter"]: row["owner"] for row in rows}

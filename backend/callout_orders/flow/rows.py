@@ -1,4 +1,4 @@
-"""Rows of running flows: read for many orders with one statement, written for many with one a table."""
+"""Rows of running flows: read for many orders with one statement, written for many with one as well: it is put off."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -36,6 +36,8 @@ class Running(msgspec.Struct, kw_only=True):
     words: tuple[Word, ...]
     facts: Facts
     waits: frozenset[str]
+    todos: frozenset[str] = frozenset()
+    """Matters that people were asked to do something about, and have not done yet."""
     archived: bool = False
     priority: str = ""
     tier: str = ""
@@ -90,7 +92,9 @@ select o.id, o.kind, o.kind_version, o.number, o.priority, o.channel, o.state, o
             'flags', coalesce(j.data -> 'flags', '[]'))), '[]')::text
         from journal j where j.org_id = o.org_id and j.order_id = o.id and j.kind = any($2)) as lines,
        (select array_agg(r.state) from requisition r
-        where r.org_id = o.org_id and r.order_id = o.id and r.state <> 'canceled') as requisitions
+        where r.org_id = o.org_id and r.order_id = o.id and r.state <> 'canceled') as requisitions,
+       (select array_agg(t.matter) from todo t
+        where t.org_id = o.org_id and t.order_id = o.id and t.state in ('open', 'acknowledged')) as todos
 from work_order o
 join customer c on c.org_id = o.org_id and c.id = o.customer_id
 left join asset a on a.org_id = o.org_id and a.id = o.asset_id
@@ -157,16 +161,15 @@ def _running(row: Any, kind: Kind) -> Running:
             visit_live=row["state"] in LIVE_VISIT,
         ),
         waits=frozenset(row["flow_waits"]),
+        todos=frozenset(row["todos"] or ()),
         archived=row["archived_at"] is not None,
         priority=row["priority"],
         tier=row["tier"],
     )
 
 
-async def store_steps(work: Work, steps: Sequence[tuple[UUID, Passed, str, datetime | None]]) -> None:
-    """Write steps (order, step with its id, owner, deadline) that are new or have changed."""
-    if not steps:
-        return
+def store_steps(work: Work, steps: Sequence[tuple[UUID, Passed, str, datetime | None]]) -> None:
+    """Write steps (order, step with its id, owner, deadline) that are new or have changed, those of an order by `n`."""
     rows = [
         {
             "id": step.id,
@@ -178,12 +181,9 @@ async def store_steps(work: Work, steps: Sequence[tuple[UUID, Passed, str, datet
         }
         for order_id, step, owner, due_at in steps
     ]
-    # What is over makes room for what comes after it: an order is at one step at a time.
-    rows.sort(key=lambda row: row["state"] in ("waiting", "open"))
-    for live in (False, True):
-        chosen = [row for row in rows if (row["state"] in ("waiting", "open")) is live]
-        if chosen:
-            await work.execute(_STORE, msgspec.json.encode(chosen).decode())
+    # Rows are written in turn: an order is at one step at a time, and what is over makes room for what comes after it.
+    if rows:
+        work.later(_STORE, msgspec.json.encode(rows).decode())
 
 
 _COLUMNS: Final = (
@@ -221,11 +221,12 @@ async def store_begun(work: Work, begun: Sequence[tuple[UUID, Passed, str, datet
     )
 
 
-async def store_waits(work: Work, waits: Mapping[UUID, frozenset[str]]) -> None:
+def store_waits(work: Work, waits: Mapping[UUID, frozenset[str]]) -> None:
     """Say on the orders what their flows wait for. No news for phones, which know nothing of flows."""
     if not waits:
         return
-    await work.execute(
+    work.flows |= waits
+    work.later(
         """
         update work_order o set flow_waits = array(select jsonb_array_elements_text(t.waits))
         from unnest($1::uuid[], $2::text[]::jsonb[]) as t(id, waits)
@@ -247,7 +248,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 async def store_asks(
     work: Work, asks: Sequence[tuple[UUID, UUID, Ask]], superseded: Sequence[UUID]
 ) -> list[Asked]:
-    """Ask for approvals (order, step's id, what); those that were asked for other values are taken back first."""
+    """Ask for approvals (order, step's id, what); those that were asked for other values are taken back at once."""
     if superseded:
         await work.execute(
             """
@@ -260,10 +261,10 @@ async def store_asks(
     if not asks:
         return []
     made = [Asked(id=new_id(), order_id=order_id, ask=ask) for order_id, _, ask in asks]
-    await work.execute(
+    work.later(
         """
         insert into step_approval (id, order_id, step_id, code, owner, about, state, asked_at)
-        select i, o, s, c, w, a, 'asked', $7
+        select i, o, s, c, w, a, 'asked', $7::timestamptz
         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[]::jsonb[])
             as t(i, o, s, c, w, a)
         """,

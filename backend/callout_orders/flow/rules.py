@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from callout_orders.flow.events import OUTCOME, VALUES, VISITS, Event
+from callout_orders.flow.events import CLOSED, OUTCOME, VALUES, VISITS, Event
 from callout_orders.flow.needs import (
     YES,
     StoppedError,
@@ -41,11 +41,12 @@ from callout_orders.flow.state import (
 )
 from callout_orders.kinds import expressions
 from callout_orders.kinds.expressions import BadExpression
+from callout_orders.kinds.limits import STEPS_MAX, TIMES_MAX
 from callout_orders.kinds.terms import ActionName, Kind, Step
 from callout_orders.kinds.walk import next_step
 
-MOVES_MAX: Final = 1300
-"""Steps that one call may pass: as many as the longest kind with all its rounds has (60 steps, 20 times each)."""
+MOVES_MAX: Final = 2 * STEPS_MAX * TIMES_MAX + 1
+"""Moves that one call may make: the longest kind with all its rounds, each of whose steps is entered and ended."""
 DONE: Final = "visit_completed"
 FAILED: Final = "visit_failed"
 _ENDS: Final = ("visit_ended", DONE, FAILED)
@@ -91,7 +92,39 @@ def where(kind: Kind, steps: Sequence[Passed], words: Sequence[Word], facts: Fac
     step = kind.step(here.step) if here is not None else None
     if here is None or step is None:
         return Missing()
-    return missing_of(kind, step, steps, here, words, facts)[0]
+    try:
+        return missing_of(kind, step, steps, here, words, facts)[0]
+    except StoppedError:
+        return Missing(rule=True)
+
+
+def ahead(kind: Kind, steps: Sequence[Passed], facts: Facts) -> list[Step]:
+    """The steps that come after the present one, as things stand now, up to the one with which the order is closed or the
+    flow ends. What is not known yet counts as not so."""
+    here = next((one for one in reversed(steps) if one.live), None)
+    step = kind.step(here.step) if here is not None else None
+    entered = Counter(one.step for one in steps if here is not None and one.lap == here.lap)
+
+    def so(text: str) -> bool:
+        try:
+            return expressions.holds(text, facts.env)
+        except BadExpression:
+            return False
+
+    found: list[Step] = []
+    while step is not None and not _closes(step):
+        step = next_step(kind, step, entered, so)
+        if step is not None:
+            entered[step.code] += 1
+            found.append(step)
+    return found
+
+
+def _closes(step: Step) -> bool:
+    """Whether an order is closed at this step, by itself or by somebody."""
+    return CLOSED in step.events or any(
+        action.do is ActionName.CLOSE for action in (*step.on_enter, *step.on_done)
+    )
 
 
 def may_lead_to(kind: Kind, steps: Sequence[Passed], *, here_too: bool = False) -> tuple[str, ...]:

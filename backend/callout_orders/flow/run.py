@@ -1,8 +1,8 @@
 """Flows as they run: begun when orders come in, moved on by what the journal says, always under the order's lock.
 
-The hook costs nothing where no line concerns a flow, and one statement where one might: it locks the orders and reads what
-their flows wait for. Two who bring the last two missing things at once therefore wait for each other, and the second one
-sees both.
+The hook costs nothing where no line concerns a flow, nor where a phone's push holds the orders already and their flows wait
+for something else; otherwise it locks the orders and reads what their flows wait for. Two who bring the last two missing
+things at once therefore wait for each other, and the second one sees both.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,9 +20,9 @@ from callout_orders.flow.starts import Beginning, Incoming
 from callout_orders.flow.state import Flow, Passed, StepState
 from callout_orders.kinds import versions
 from callout_orders.kinds.terms import Kind, Step
-from callout_orders.sla import policies
+from callout_orders.sla.policy import policies
 from callout_store.ids import new_id
-from callout_store.journal import Entry, write_many
+from callout_store.journal import Entry, write_later
 from callout_store.work import Work
 
 ENDING: Final = frozenset({CALLED_OFF, SOLVED, DOUBLED})
@@ -182,15 +182,19 @@ async def _break_off(work: Work, order_ids: Sequence[UUID]) -> None:
 
 
 async def hold(work: Work, order_ids: Iterable[UUID]) -> dict[UUID, frozenset[str]]:
-    """The orders' rows under lock, in the order of their ids, and what their flows wait for."""
-    rows = await work.fetch(
-        """
-        select id, flow_waits from work_order where org_id = callout_org() and id = any($1)
-        order by id for no key update
-        """,
-        sorted(order_ids),
-    )
-    return {row["id"]: frozenset(row["flow_waits"]) for row in rows}
+    """The orders' rows under lock, in the order of their ids, and what their flows wait for. Of those that this unit of work
+    holds already, it is known."""
+    ids = set(order_ids)
+    if unknown := sorted(ids - work.flows.keys()):
+        rows = await work.fetch(
+            """
+            select id, flow_waits from work_order where org_id = callout_org() and id = any($1)
+            order by id for no key update
+            """,
+            unknown,
+        )
+        work.flows |= {row["id"]: frozenset(row["flow_waits"]) for row in rows}
+    return {id_: work.flows[id_] for id_ in ids if id_ in work.flows}
 
 
 async def advance(work: Work, order_ids: Sequence[UUID]) -> list[tuple[Running, Flow]]:
@@ -234,8 +238,8 @@ async def _store(
             asks += [(one.order_id, here.id, ask) for ask in flow.asks]
         superseded += [word.id for word in flow.superseded if word.id is not None]
         stored.append((one, replace(flow, steps=tuple(steps))))
-    await store_steps(work, changed)
-    await store_waits(work, {one.order_id: flow.waits for one, flow in flows if flow.waits != one.waits})
+    store_steps(work, changed)
+    store_waits(work, {one.order_id: flow.waits for one, flow in flows if flow.waits != one.waits})
     asked = await store_asks(work, asks, superseded)
     entries += [
         Entry(
@@ -254,9 +258,10 @@ async def _store(
         )
         for one in asked
     ]
-    if entries:
-        await write_many(work, entries)
-    await deadlines.set_timers(work, stored, due)
+    write_later(work, entries)
+    deadlines.set_timers(work, stored, due)
+    # All of it in one statement: what follows reads it.
+    await work.flush()
     await actions.run(work, stored, asked)
     return stored
 

@@ -14,8 +14,9 @@ from callout_orders.flow import deadlines, needs, rules
 from callout_orders.flow.rows import store_begun, store_waits
 from callout_orders.flow.state import Facts, Passed
 from callout_orders.kinds.terms import Kind
-from callout_orders.sla import clock, policies
-from callout_orders.sla.policy import SlaPolicy
+from callout_orders.sla import clock
+from callout_orders.sla.policy import policies
+from callout_orders.sla.policy.terms import SlaPolicy
 from callout_store import timers
 from callout_store.ids import new_id
 from callout_store.work import Work
@@ -121,5 +122,5 @@ async def start_plain(work: Work, orders: Mapping[UUID, Kind]) -> list[UUID]:
         work.now,
     )
     await store(work, begun)
-    await store_waits(work, {one.order_id: one.waits for one in begun})
+    store_waits(work, {one.order_id: one.waits for one in begun})
     return [row["id"] for row in rows if row["begun"]]

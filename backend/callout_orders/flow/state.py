@@ -89,7 +89,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
     """What a step still needs: fields and events by name, approvals by code (`asked` or `rejected`), whether somebody has
-    to say that it is done (`hand`), whether a visit is still open (`visit`), whether it may not begin yet (`enter`)."""
+    to say that it is done (`hand`), whether a visit is still open (`visit`), whether it may not begin yet (`enter`), whether
+    a rule cannot be evaluated (`rule`: nothing else is known then)."""
 
     fields: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
@@ -98,6 +99,7 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
     hand: bool = False
     visit: bool = False
     enter: bool = False
+    rule: bool = False
 
     @property
     def nothing(self) -> bool:

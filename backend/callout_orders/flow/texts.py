@@ -11,6 +11,10 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "hand": ("somebody's word that it is done", "人工确认完成"),
     "visit": ("the end of the visit that is still open", "尚未结束的上门任务"),
     "enter": ("its condition to begin", "开始条件"),
+    "rule": (
+        "a supervisor's decision in place of a rule that cannot be evaluated",
+        "规则无法求值,需主管代为决定",
+    ),
     "asked": ("approval: {name}", "审批:{name}"),
     "rejected": ("approval (refused): {name}", "审批(已拒绝):{name}"),
     "none": ("nothing; it is at another step", "无;流程在其他步骤"),
@@ -33,7 +37,7 @@ def missing_texts(kind: Kind, step: Step, missing: Missing, locale: str) -> list
     found += [label(name, locale) for name in missing.events]
     for key, codes in (("asked", missing.asked), ("rejected", missing.rejected)):
         found += [_text(key, locale).format(name=names.get(code, code)) for code in codes]
-    found += [_text(key, locale) for key in ("hand", "visit", "enter") if getattr(missing, key)]
+    found += [_text(key, locale) for key in ("hand", "visit", "enter", "rule") if getattr(missing, key)]
     return found
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -13,9 +14,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from callout_orders import checks
-from callout_orders.checks import FieldRefused, Gather
+from callout_orders.checks import FieldRefused, FieldsRefused, Gather
 from callout_orders.imports.mapping import (
     CUSTOM,
+    DAY_ZERO,
     LISTS,
     NUMBERS,
     OTHER,
@@ -26,7 +28,7 @@ from callout_orders.imports.mapping import (
     Plan,
     value_of,
 )
-from callout_orders.precheck.terms import Fault, Request
+from callout_orders.precheck.terms import Fault, Request, fault_of
 from callout_store.errors import Refusal
 
 FORMATS: Final = (
@@ -36,9 +38,28 @@ FORMATS: Final = (
     "%Y%m%d%H%M%S", "%Y%m%d",
 )  # fmt: skip
 """Dates whose year comes first are read by themselves. 03/04/2026 is two days, by the country: a template says which."""
-SERIAL_ZERO: Final = datetime(1899, 12, 30)
 SERIALS: Final = (20_000.0, 80_000.0)
 """A day as Excel counts it (1954 to 2119), where a column of times was left as numbers."""
+IDS: Final = frozenset({"reference", "serial", "contact_phone", "customer_number"})
+"""What is made of digits and is no number: two of them that differ in the last digit only are two."""
+_DIGITS_LOST: Final = re.compile(r"\d(\.\d+)?[eE]\+\d{1,3}")
+"""How a spreadsheet program writes a number that it no longer holds, or shows, with all its digits."""
+checks.add_reasons(
+    {
+        "row_differs": (
+            "the order with this reference was made from a row with other content, and was not changed: if this is another "
+            "order, give it a reference of its own",
+            "已有工单使用此编号,其原始行内容与本行不同,该工单未作更改;若本行是另一张工单,请使用不同的编号",
+        ),
+        "digits_lost": (
+            "{given} is a number whose digits the spreadsheet program dropped: format the column as text, and fill the "
+            "digits in anew",
+            "{given} 的部分数字已被电子表格软件舍去:请将该列设为文本格式后重新填写",
+        ),
+    }
+)
+DIGEST_CHARS: Final = 40
+_LEVEL: Final = re.compile(r"[0-9]{1,3}")
 MARKS: Final = (",", ";", "、", ",", ";", "|", "\n")
 
 
@@ -71,10 +92,15 @@ def fingerprints(rows: Sequence[tuple[int, Sequence[str]]]) -> list[str]:
     times: Counter[str] = Counter()
     for _, cells in rows:
         text = msgspec.json.encode([" ".join(cell.split()) for cell in cells])
-        digest = hashlib.sha256(text).hexdigest()[:40]
+        digest = hashlib.sha256(text).hexdigest()[:DIGEST_CHARS]
         times[digest] += 1
         found.append(f"row-{digest}" + (f"-{times[digest]}" if times[digest] > 1 else ""))
     return found
+
+
+def content(fingerprint: str) -> str:
+    """The part of a fingerprint that is the content's."""
+    return fingerprint[: len("row-") + DIGEST_CHARS]
 
 
 def converted(
@@ -90,23 +116,11 @@ def converted(
         with gather:
             if "\ufffd" in text:
                 raise FieldRefused(field, "garbled")
+            if (field in IDS or field.startswith(OTHER)) and _DIGITS_LOST.fullmatch(text):
+                raise FieldRefused(field, "digits_lost", given=text)
             _put(values, plan, field, text, zone)
     if gather.faults:
-        return Row(
-            n=n,
-            request=None,
-            faults=tuple(
-                RowFault(
-                    column=plan.header_of(fault.path or ""),
-                    field=fault.path or "",
-                    code=fault.code,
-                    reason=str(fault.details.get("reason", fault.code)).lower(),
-                    en=why(fault, "en"),
-                    zh=why(fault, "zh"),
-                )
-                for fault in gather.faults
-            ),
-        )
+        return Row(n=n, request=None, faults=refused(plan, gather.faults))
     if values.get("lat") == 0 and values.get("lng") == 0:
         # What other systems write where they have no point. The order is worth more than the refusal.
         del values["lat"], values["lng"]
@@ -145,9 +159,16 @@ def of_precheck(plan: Plan, faults: Sequence[Fault]) -> tuple[RowFault, ...]:
     )
 
 
-def why(fault: Refusal, locale: str) -> str:
-    """What was wrong, without the words around it, in `en` or `zh`."""
-    return fault.why(locale) if isinstance(fault, FieldRefused) else fault.message(locale)
+def refused(plan: Plan, refusals: Sequence[Refusal]) -> tuple[RowFault, ...]:
+    """Refusals of a row's request, each fault of a form by itself, with the columns that its fields come from."""
+    return of_precheck(
+        plan,
+        [
+            fault_of(one)
+            for refusal in refusals
+            for one in (refusal.faults if isinstance(refusal, FieldsRefused) else (refusal,))
+        ],
+    )
 
 
 def _snake(path: str) -> str:
@@ -182,7 +203,7 @@ def _put(values: dict[str, Any], plan: Plan, field: str, text: str, zone: ZoneIn
     elif field in TIMES:
         places = plan.fields.get(field, ())
         formats = plan.columns[places[0]].formats if places else ()
-        values[field] = instant(field, text, formats, zone)
+        values[field] = instant(field, text, formats, zone, plan.day_zero)
     elif field in NUMBERS:
         values[field] = _number(field, text)
     elif field in WHOLE:
@@ -205,9 +226,11 @@ def _custom(text: str) -> Any:
     )
 
 
-def instant(field: str, text: str, formats: Sequence[str], zone: ZoneInfo) -> datetime:
+def instant(
+    field: str, text: str, formats: Sequence[str], zone: ZoneInfo, day_zero: datetime = DAY_ZERO
+) -> datetime:
     """A time in UTC. Without formats: ISO 8601, dates that begin with the year, and days as Excel counts them."""
-    found = _parsed(text, formats)
+    found = _parsed(text, formats, day_zero)
     if found is None:
         raise FieldRefused(field, "cell_date", given=text[:60])
     if found.year < 1900 or found.year > 2199:
@@ -215,7 +238,7 @@ def instant(field: str, text: str, formats: Sequence[str], zone: ZoneInfo) -> da
     return (found if found.tzinfo is not None else found.replace(tzinfo=zone)).astimezone(UTC)
 
 
-def _parsed(text: str, formats: Sequence[str]) -> datetime | None:
+def _parsed(text: str, formats: Sequence[str], day_zero: datetime) -> datetime | None:
     for pattern in formats:
         try:
             return datetime.strptime(text, pattern)
@@ -231,7 +254,7 @@ def _parsed(text: str, formats: Sequence[str]) -> datetime | None:
         days = math.nan
     if SERIALS[0] <= days <= SERIALS[1]:
         # Excel's days are binary fractions: a second is the finest that is meant.
-        return SERIAL_ZERO + timedelta(seconds=round(days * 86_400))
+        return day_zero + timedelta(seconds=round(days * 86_400))
     if formats:
         return None
     for pattern in FORMATS:
@@ -263,12 +286,7 @@ def _skills(field: str, text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for item in _items(text):
         code, _, level = item.replace(":", ":").partition(":")
-        if level and not (level.strip().isascii() and level.strip().isdigit()):
+        if level and not _LEVEL.fullmatch(level.strip()):
             raise FieldRefused(field, "skill")
         found[code.strip()] = int(level) if level else 1
     return found
-
-
-def faults_json(faults: Sequence[RowFault]) -> list[Mapping[str, Any]]:
-    """As they are stored beside the row."""
-    return [msgspec.to_builtins(fault) for fault in faults]

@@ -99,19 +99,17 @@ def failed_headers(given: Sequence[str], locale: str) -> list[str]:
 
 def failed_cells(row: RunRow, locale: str) -> list[Cell]:
     """A failed row with everything that is wrong with it."""
-    language = "zh" if locale.startswith("zh") else "en"
     why = "; ".join(
-        f"{fault['column']}: {fault[language]}" if fault["column"] else str(fault[language])
+        f"{fault.column}: {fault.text(locale)}" if fault.column else fault.text(locale)
         for fault in row.faults
     )
     return [row.n, *row.cells, why]
 
 
 def fault_cells(row: RunRow, locale: str) -> list[list[Cell]]:
-    """A failed row's faults, one a line: row, column, code, text."""
-    language = "zh" if locale.startswith("zh") else "en"
+    """A row's faults, one a line: row, column, code, text."""
     return [
-        [row.n, fault["column"] or fault["field"], f"{fault['code']}/{fault['reason']}", fault[language]]
+        [row.n, fault.column or fault.field, f"{fault.code}/{fault.reason}", fault.text(locale)]
         for fault in row.faults
     ]
 

@@ -12,7 +12,7 @@ SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
         "id", "order id", "order number", "order no", "ticket", "ticket id", "ticket number", "reference", "ref", "key",
         "unique key", "case id", "work order", "work order number", "number", "no",
         "工单号", "单号", "编号", "工单编号", "报修单号", "订单号", "原单号", "外部编号",
-        "外部单号", "外部订单号", "第三方单号", "来源单号", "序号",
+        "外部单号", "外部订单号", "第三方单号", "来源单号",
     ),
     "description": (
         "description", "details", "problem", "issue", "fault", "fault description", "complaint", "request", "summary",
@@ -67,9 +67,18 @@ SYNONYMS: Final[dict[str, tuple[str, ...]]] = {
     "duration_minutes": ("duration", "duration minutes", "minutes", "expected minutes", "预计时长", "工时", "预计分钟"),
     "locale": ("language", "locale", "语言"),
 }  # fmt: skip
-"""Words by which a field is known, in small letters without punctuation. A header is one of them, or it is not known."""
+"""Words by which a field is known, in small letters without punctuation. A header is one of them, or it is not known.
 
+序号 is none: it counts a sheet's rows, and next week's row 1 would be taken for this week's order.
+"""
+
+HEADER_CHARS_MAX: Final = 120
 _BREAKS: Final = re.compile(r"[\s_\-./:*()\[\]#?,;、:()【】]+")
+
+
+def shown(header: str) -> str:
+    """A header as people are shown it, and as a template's is compared with a sheet's: one line, within bounds."""
+    return " ".join(header.split())[:HEADER_CHARS_MAX]
 
 
 def plain(header: str) -> str:

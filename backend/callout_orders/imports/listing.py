@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -13,6 +13,8 @@ from callout_store.errors import LimitExceeded
 from callout_store.pages import Page
 from callout_store.work import Work
 
+Priority = Literal["P0", "P1", "P2"]
+OrderState = Literal["new", "scheduled", "in_progress", "completed", "cannot_complete", "closed", "canceled"]
 OVERLAP_S: Final = 120
 """A change may become visible so long after the time that it carries: a transaction that lasts longer is ended."""
 _SELECT: Final = """
@@ -38,13 +40,13 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     reference: str
 
 
-class ListedOrder(msgspec.Struct, frozen=True, kw_only=True):
+class ListedOrder(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """An order with the names of whose it is and where. Times are UTC; `fields` are those of its kind."""
 
     id: UUID
     number: str
-    state: str
-    priority: str
+    state: OrderState
+    priority: Priority
     kind: str
     channel: str
     description: str

@@ -6,14 +6,16 @@ unless the template says otherwise. Times without a zone are read in the organis
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from callout_orders import checks
 from callout_orders.checks import FieldRefused, Gather
-from callout_orders.imports.headers import guesses
+from callout_orders.imports.headers import guesses, shown
 from callout_orders.imports.refusals import SheetRefused
 from callout_store.errors import LimitExceeded
 
@@ -33,6 +35,12 @@ CUSTOM, OTHER = "field.", "reference."
 COLUMNS_MAX: Final = 200
 VALUES_MAX: Final = 500
 FORMATS_MAX: Final = 10
+SHEET_NAME_CHARS_MAX: Final = 100
+DAY_ZERO: Final = datetime(1899, 12, 30)
+DAY_ZERO_1904: Final = datetime(1904, 1, 1)
+"""What a workbook counts its days from: 1900 is no leap year but for Excel, hence the day before New Year's Eve."""
+XLSX_1904: Final = "xlsx-1904"
+"""The `encoding` of a workbook that counts from 1904, as the first ones of Excel for Mac do."""
 
 WORDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "priority": {
@@ -101,19 +109,20 @@ def checked(config: Config, path: str = "config") -> Config:
     gather = Gather()
     with gather:
         checks.text(f"{path}.system", config.system, chars_max=40)
-    if len(config.columns) > COLUMNS_MAX:
-        raise LimitExceeded(
-            what="columns", limit=COLUMNS_MAX, given=len(config.columns), path=f"{path}.columns"
-        )
+    with gather:
+        checks.optional_text(f"{path}.sheet", config.sheet, chars_max=SHEET_NAME_CHARS_MAX)
+    for name, there in (("columns", len(config.columns)), ("constants", len(config.constants))):
+        if there > COLUMNS_MAX:
+            raise LimitExceeded(what=name, limit=COLUMNS_MAX, given=there, path=f"{path}.{name}")
     seen: set[str] = set()
     fields: set[str] = set()
     for n, column in enumerate(config.columns):
         at = f"{path}.columns.{n}"
         with gather:
-            checks.text(f"{at}.header", column.header)
-            if column.header in seen:
+            header = shown(checks.text(f"{at}.header", column.header))
+            if header in seen:
                 raise FieldRefused(f"{at}.header", "twice")
-            seen.add(column.header)
+            seen.add(header)
         with gather:
             known_field(f"{at}.field", column.field)
             if column.field in fields and column.field not in ("description", IGNORE):
@@ -130,7 +139,7 @@ def checked(config: Config, path: str = "config") -> Config:
                     what="formats", limit=FORMATS_MAX, given=len(column.formats), path=f"{at}.formats"
                 )
             for m, pattern in enumerate(column.formats):
-                if "%" not in checks.text(f"{at}.formats.{m}", pattern, chars_max=60):
+                if not _is_format(checks.text(f"{at}.formats.{m}", pattern, chars_max=60)):
                     raise FieldRefused(f"{at}.formats.{m}", "date_format", given=pattern)
     for field, value in config.constants.items():
         with gather:
@@ -138,6 +147,19 @@ def checked(config: Config, path: str = "config") -> Config:
             checks.text(f"{path}.constants.{field}", value, chars_max=checks.TEXT_CHARS_MAX)
     gather.settle()
     return config
+
+
+def _is_format(pattern: str) -> bool:
+    if "%" not in pattern:
+        return False
+    try:
+        datetime.strptime("?", pattern)
+    except re.error:  # The same part twice.
+        return False
+    except ValueError as fault:
+        # Only that "?" is no such time is as it should be: other patterns fit no time at all.
+        return "does not match format" in str(fault)
+    return True
 
 
 def known_field(path: str, field: str) -> str:
@@ -156,6 +178,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, tuple[int, ...]]
     columns: dict[int, Column]
     headers: tuple[str, ...]
+    day_zero: datetime = DAY_ZERO
 
     def header_of(self, field: str) -> str | None:
         """The header of a field's first column, for whoever reads what was wrong."""
@@ -163,9 +186,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self.headers[places[0]] if places else None
 
 
-def plan(config: Config, headers: Sequence[str]) -> Plan:
+def plan(config: Config, headers: Sequence[str], encoding: str = "") -> Plan:
     """How this sheet is read. Raises SheetRefused where nothing of it would be."""
-    by_header = {column.header.strip(): column for column in config.columns}
+    by_header = {shown(column.header): column for column in config.columns}
     taken = {column.field for column in config.columns if column.field != "description"}
     told = guesses(headers) if config.guess else {}
     columns: dict[int, Column] = {}
@@ -184,6 +207,7 @@ def plan(config: Config, headers: Sequence[str]) -> Plan:
         fields={field: tuple(places) for field, places in fields.items()},
         columns=columns,
         headers=tuple(headers),
+        day_zero=DAY_ZERO_1904 if encoding == XLSX_1904 else DAY_ZERO,
     )
 
 

@@ -23,6 +23,8 @@ _REASONS: Final[dict[str, tuple[str, str]]] = {
     "columns": ("it reaches to column {given}, and {limit} columns are the limit", "数据到第 {given} 列,上限为 {limit} 列"),
     "cell": ("the cell in row {row}, column {column} has more than {limit} characters",
              "第 {row} 行第 {column} 列的单元格超过 {limit} 个字符"),
+    "quote": ("the quotation mark that opens a cell in row {row} is not closed: close it, or write two for one that belongs "
+              "to the text", "第 {row} 行中单元格的起始引号没有闭合:请补上结束引号;文字中的引号须写两个"),
     "no_sheet": ("it has no sheet named {given}; it has: {options}", "没有名为 {given} 的工作表,现有:{options}"),
     "no_header": ("no column of it is known: none of its headers is mapped, and none tells what it is",
                   "没有可识别的列:表头既未映射,也无法判断含义"),

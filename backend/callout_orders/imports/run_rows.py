@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from callout_orders import checks
+from callout_orders.imports.convert import RowFault
 from callout_orders.imports.mapping import Config
 from callout_store.errors import BadField, LimitExceeded, NotFound
 from callout_store.pages import Page
@@ -72,7 +73,43 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     cells: list[str]
     order_id: UUID | None
-    faults: list[dict[str, Any]]
+    faults: list[RowFault]
+
+
+class SpokenFault(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with a row, in the reader's language."""
+
+    column: str | None
+    field: str
+    code: str
+    reason: str
+    text: str
+
+
+class SpokenRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row as a reader sees it; `row` is its number in the sheet."""
+
+    row: int
+    state: str
+    cells: list[str]
+    order_id: UUID | None
+    faults: list[SpokenFault]
+
+
+def spoken(row: RunRow, locale: str) -> SpokenRow:
+    """The row in `en` or `zh`."""
+    return SpokenRow(
+        row=row.n,
+        state=row.state,
+        cells=row.cells,
+        order_id=row.order_id,
+        faults=[
+            SpokenFault(
+                column=one.column, field=one.field, code=one.code, reason=one.reason, text=one.text(locale)
+            )
+            for one in row.faults
+        ],
+    )
 
 
 async def get(work: Work, id_: UUID) -> Run:
@@ -100,21 +137,24 @@ async def page(work: Work, *, after: UUID | None = None, limit: int = 50) -> Pag
 
 
 async def rows_page(
-    work: Work, id_: UUID, *, state: str | None = None, after: int = 0, limit: int = 200
+    work: Work, id_: UUID, *, state: str | None = None, faulty: bool = False, after: int = 0, limit: int = 200
 ) -> list[RunRow]:
-    """Rows of an import after a row's number, in the sheet's order; `state`: waiting, ok, existing or failed."""
+    """Rows of an import after a row's number, in the sheet's order; `state`: waiting, ok, existing or failed. `faulty`: only
+    those with something beside them."""
     if state is not None:
         checks.one_of("state", state, frozenset({"waiting", "ok", "existing", "failed"}))
     rows = await work.fetch(
         """
         select n, state, cells::text as cells, order_id, faults::text as faults from import_row
         where org_id = callout_org() and import_id = $1 and n > $2 and ($3::text is null or state = $3)
+          and (not $5 or faults <> '[]')
         order by n limit $4
         """,
         id_,
         after,
         state,
         limit,
+        faulty,
     )
     return [
         RunRow(
@@ -122,7 +162,7 @@ async def rows_page(
             state=row["state"],
             cells=msgspec.json.decode(row["cells"]),
             order_id=row["order_id"],
-            faults=msgspec.json.decode(row["faults"]),
+            faults=msgspec.json.decode(row["faults"], type=list[RowFault]),
         )
         for row in rows
     ]

@@ -9,13 +9,13 @@ after the other dies without settling a batch fails, and says so; one whose mess
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from callout_orders import checks
-from callout_orders.imports.convert import fingerprints
+from callout_orders.imports.convert import RowFault, fingerprints
 from callout_orders.imports.mapping import Config, checked, plan
 from callout_orders.imports.run_rows import Run as Run
 from callout_orders.imports.run_rows import RunRow as RunRow
@@ -25,6 +25,7 @@ from callout_orders.imports.run_rows import page as page
 from callout_orders.imports.run_rows import page_size as page_size
 from callout_orders.imports.run_rows import parse_row_cursor as parse_row_cursor
 from callout_orders.imports.run_rows import rows_page as rows_page
+from callout_orders.imports.run_rows import spoken as spoken
 from callout_orders.imports.sheets import Sheet
 from callout_store import outbox, timers
 from callout_store.errors import LimitExceeded, WrongState
@@ -210,13 +211,25 @@ async def waiting(work: Work, id_: UUID, limit: int) -> list[tuple[int, list[str
     return [(row["n"], msgspec.json.decode(row["cells"]), row["fingerprint"]) for row in rows]
 
 
+async def fingerprints_by_order_ids(work: Work, ids: Sequence[UUID | None]) -> dict[UUID, str]:
+    """What the rows were known by that these orders were made from, as far as rows made them and are kept."""
+    rows = await work.fetch(
+        """
+        select order_id, fingerprint from import_row
+        where org_id = callout_org() and order_id = any($1) and state = 'ok'
+        """,
+        ids,
+    )
+    return {row["order_id"]: row["fingerprint"] for row in rows}
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a row: `state` ok, existing or failed."""
+    """What became of a row: `state` ok, existing or failed; an existing one may have something beside it as well."""
 
     n: int
     state: str
     order_id: UUID | None = None
-    faults: Sequence[Any] = ()
+    faults: Sequence[RowFault] = ()
 
 
 async def settle(work: Work, run: Run, outcomes: Sequence[Outcome]) -> None:

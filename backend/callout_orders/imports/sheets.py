@@ -1,8 +1,8 @@
 """From a file's bytes to rows of text, within bounds. Values only; run in a process of its own, because the bytes come from
 outside and a workbook is an archive: a few kilobytes may unpack to gigabytes, and two cells may span a billion.
 
-An archive's sizes are looked at three times before a library sees it: as it declares them, as they come out when unpacked,
-and as the cells name their places.
+An archive's sizes are looked at before a library sees it: as it declares them, whether that is what comes out, and as the
+cells name their places.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import itertools
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,8 @@ from typing import Any, Final
 
 import msgspec
 
-from callout_orders.imports.headers import guess
+from callout_orders.imports.headers import guess, shown
+from callout_orders.imports.mapping import XLSX_1904
 from callout_orders.imports.refusals import SheetRefused
 from callout_orders.imports.safe_cells import unguarded
 
@@ -32,8 +34,14 @@ HEADER_ROWS: Final = 10
 PROBLEM_HEADERS: Final = frozenset({"Row (Callout)", "Problem (Callout)", "行号 (Callout)", "问题 (Callout)"})
 """Columns that our own lists of failed rows add; they are read past when such a list comes back."""
 _CHUNK: Final = 1 << 20
-_CELL: Final = re.compile(rb"<(?:\w+:)?c\s[^<>]*?\br=[\"']([A-Z]{1,4})([0-9]{1,8})[\"'][^<>]*?(/?)>")
+_CELL: Final = re.compile(
+    rb"<(?:\w{1,40}:)?c\s[^<>]{0,150}?\br=[\"']([A-Z]{1,4})([0-9]{1,8})[\"'][^<>]{0,150}?(/?)>"
+)
+"""A cell's place. Bounded, as a tag of a megabyte of attributes would be gone through for each of them."""
 _TAIL: Final = 400
+_1904: Final = re.compile(rb"<(?:\w+:)?workbookPr\s[^<>]*?\bdate1904=[\"'](?:1|true)[\"']")
+_END: Final = "\x1eend of the sheet\x1e"
+"""A row of our own behind the last one: where it does not come out, a cell whose quotation mark is not closed has it."""
 _OLE: Final = b"\xd0\xcf\x11\xe0"
 
 
@@ -55,15 +63,15 @@ def read(data: bytes, *, sheet: str | None = None, known: Sequence[str] = ()) ->
     if len(data) > FILE_BYTES_MAX:
         raise SheetRefused("bytes", limit=FILE_BYTES_MAX, given=len(data))
     if data[:4] == b"PK\x03\x04":
-        check_archive(data)
+        encoding = XLSX_1904 if check_archive(data) else "xlsx"
         name, lines = _workbook(data, sheet)
-        format_, encoding = "xlsx", "xlsx"
+        format_ = "xlsx"
     elif data[:4] == _OLE:
         raise SheetRefused("old_format")
     else:
         text, encoding = decoded(data)
         name, lines, format_ = "", list(_csv(text)), "csv"
-    headers, rows = _table(lines, frozenset(known))
+    headers, rows = _table(lines, frozenset(shown(header) for header in known))
     if not rows:
         raise SheetRefused("no_rows")
     return Sheet(format=format_, encoding=encoding, name=name, headers=headers, rows=rows)
@@ -72,8 +80,10 @@ def read(data: bytes, *, sheet: str | None = None, known: Sequence[str] = ()) ->
 # -------------------------------------------------------------------------------------------------- archives
 
 
-def check_archive(data: bytes) -> None:
-    """Refuse an archive that holds or unpacks to too much, or whose cells reach too far. Reads it in pieces."""
+def check_archive(data: bytes) -> bool:
+    """Refuse an archive that holds or unpacks to too much, or whose cells reach too far. Reads it in pieces. Whether the
+    workbook counts its days from 1904."""
+    from_1904 = False
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
@@ -86,35 +96,26 @@ def check_archive(data: bytes) -> None:
                 raise SheetRefused("old_format")
             if not any(member.filename.lower() == "xl/workbook.xml" for member in members):
                 raise SheetRefused("not_a_sheet")
-            unpacked = 0
             for member in members:
-                for size in _unpack(archive, member):
-                    unpacked += size
-                    if unpacked > UNPACKED_BYTES_MAX:
-                        raise SheetRefused("zip_unpacked", limit=UNPACKED_BYTES_MAX, given=unpacked)
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        EOFError,
-        NotImplementedError,
-        ValueError,
-        OSError,
-    ) as fault:
-        raise SheetRefused("zip_broken") from fault
+                book = member.filename.lower() == "xl/workbook.xml"
+                # No more comes out of a member than it declares: where there is more, its checksum is wrong.
+                for piece in _unpack(archive, member):
+                    from_1904 = from_1904 or (book and _1904.search(piece) is not None)
+    except SheetRefused:
+        raise
     except Exception as fault:
-        # zlib, lzma and bz2 each have errors of their own.
-        if isinstance(fault, SheetRefused):
-            raise
+        # zipfile, zlib, lzma and bz2 each have errors of their own.
         raise SheetRefused("zip_broken") from fault
+    return from_1904
 
 
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[int]:
-    """The sizes of a member's pieces as they come out; its cells are looked at on the way."""
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """A member's pieces as they come out; its cells are looked at on the way."""
     cells = member.filename.lower().startswith("xl/worksheets/")
     tail = b""
     with archive.open(member) as stream:
         while piece := stream.read(_CHUNK):
-            yield len(piece)
+            yield piece
             if cells:
                 _check_places(tail + piece)
                 tail = piece[-_TAIL:]
@@ -152,6 +153,9 @@ def _workbook(data: bytes, wanted: str | None) -> tuple[str, list[tuple[int, lis
         name = wanted or (visible or names)[0]
         sheet = book.get_sheet_by_name(name)
         start = sheet.start or (0, 0)
+        if sheet.height > ROWS_MAX + HEADER_ROWS:
+            # Cells that name no place stand behind each other; laid out, a million rows of them take seconds.
+            raise SheetRefused("rows", limit=ROWS_MAX, given=start[0] + sheet.height)
         values = sheet.to_python(skip_empty_area=True)
         _fill_down(values, sheet.merged_cell_ranges or (), start)
     except SheetRefused:
@@ -187,13 +191,16 @@ def _fill_down(
 
 
 def as_text(value: Any) -> str:
-    """A workbook's cell as text: whole numbers without a point, times in ISO 8601 without a zone."""
+    """A workbook's cell as text: whole numbers without a point, those that lost digits with an exponent (a workbook keeps
+    15 of them), times in ISO 8601 without a zone."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+        if not value.is_integer():
+            return repr(value)
+        return str(int(value)) if abs(value) < 1e15 else f"{value:.15e}"
     if isinstance(value, dt.datetime | dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, dt.timedelta):
@@ -238,10 +245,13 @@ def delimiter_of(text: str) -> str:
 
 def _csv(text: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(FILE_BYTES_MAX)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text))
-    n = 0
+    lines = itertools.chain(io.StringIO(text, newline=""), [_END])
     try:
-        for n, row in enumerate(reader, start=1):
+        for n, row in enumerate(csv.reader(lines, delimiter=delimiter_of(text)), start=1):
+            if row == [_END]:
+                return
+            if row and row[-1].endswith(_END):
+                raise SheetRefused("quote", row=n)
             if n > ROWS_MAX + HEADER_ROWS:
                 raise SheetRefused("rows", limit=ROWS_MAX, given=n)
             yield n, [_cell(n, m, cell) for m, cell in enumerate(row, start=1)]
@@ -272,7 +282,7 @@ def _table(
     at = max(
         range(min(HEADER_ROWS, len(lines))),
         # The earliest of those that know most.
-        key=lambda i: (sum(1 for cell in lines[i][1] if cell in known or guess(cell)), -i),
+        key=lambda i: (sum(1 for cell in lines[i][1] if shown(cell) in known or guess(cell)), -i),
     )
     width = max(len(cells) for _, cells in lines[at:])
     given = lines[at][1] + [""] * (width - len(lines[at][1]))
@@ -294,7 +304,7 @@ def _named(given: list[str], places: list[int]) -> list[str]:
     """Headers that differ: one without a name is called by its place, a second one of a name gets a number."""
     headers: list[str] = []
     for name, place in zip(given, places, strict=True):
-        plain = " ".join(name.split())[:120] or f"#{place + 1}"
+        plain = shown(name) or f"#{place + 1}"
         header, n = plain, 1
         while header in headers:
             n += 1

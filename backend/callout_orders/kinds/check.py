@@ -6,6 +6,7 @@ people answer: see `check_flow`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator
 from typing import Final
@@ -114,6 +115,8 @@ def _field(path: str, field: Field) -> Iterator[Finding]:
         yield finding("options_missing" if field.type in CHOICES else "options_unused", f"{path}.options")
     if field.type not in NUMBERS and (field.low is not None or field.high is not None):
         yield finding("bounds_unused", path)
+    elif not all(math.isfinite(bound) for bound in (field.low, field.high) if bound is not None):
+        yield finding("bounds_endless", path)
     elif field.low is not None and field.high is not None and field.low > field.high:
         yield finding("bounds_crossed", path, low=f"{field.low:g}", high=f"{field.high:g}")
     if field.type not in TEXT_TYPES and (field.chars_max is not None or field.pattern is not None):

@@ -130,16 +130,25 @@ def _runs_out(
 
 
 def _cycles(kind: Kind, edges: Edges) -> Iterator[Finding]:
-    """Loops all of whose steps may be entered once only: the way back could never be taken."""
-    once = {step.code for step in kind.steps if step.times_max == 1}
-    within = {code: tuple(to for to in edges[code] if to in once) for code in edges if code in once}
-    seen: set[frozenset[str]] = set()
-    for code, loop in _loops(within).items():
-        if loop and loop not in seen:
-            seen.add(loop)
-            n = next(n for n, step in enumerate(kind.steps) if step.code == code)
-            names = ", ".join(step.code for step in kind.steps if step.code in loop)
-            yield finding("cycle", f"steps.{n}.next", steps=names)
+    """Loops all of whose steps may be entered once only: the way back could never be taken. And those at none of whose steps
+    anything is waited for: they would go round by themselves, as often as they may."""
+    for what, codes in (
+        ("cycle", {step.code for step in kind.steps if step.times_max == 1}),
+        ("spins", {step.code for step in kind.steps if step.times_max > 1 and not _rests(step)}),
+    ):
+        within = {code: tuple(to for to in edges[code] if to in codes) for code in edges if code in codes}
+        seen: set[frozenset[str]] = set()
+        for code, loop in _loops(within).items():
+            if loop and loop not in seen:
+                seen.add(loop)
+                n = next(n for n, step in enumerate(kind.steps) if step.code == code)
+                names = ", ".join(step.code for step in kind.steps if step.code in loop)
+                yield finding(what, f"steps.{n}.next", steps=names)
+
+
+def _rests(step: Step) -> bool:
+    """Whether a step may wait for anything."""
+    return bool(step.by_hand or step.events or step.fields or step.approvals) or step.enter.strip() != "true"
 
 
 def _brought(kind: Kind, step: Step, action: ActionName, back: Edges) -> bool:

@@ -31,6 +31,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "only numbers have `low` and `high`; take them out",
         "只有数字类字段才有 low 和 high,请删除",
     ),
+    "bounds_endless": (
+        "`low` and `high` are numbers; `inf` and `nan` are none",
+        "low 和 high 须为数字,不能是 inf 或 nan",
+    ),
     "bounds_crossed": ("`low` {low} lies above `high` {high}", "low {low} 大于 high {high}"),
     "text_rules_unused": (
         "only texts have `chars_max` and `pattern`; take them out",
@@ -85,6 +89,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "{steps} lead back to themselves, and none of them may be entered twice; "
         "give `times_max` to the one that is led back to",
         "{steps} 循环相连,但都只能进入一次;请为返回的步骤设置 times_max",
+    ),
+    "spins": (
+        "{steps} lead back to themselves and wait for nothing: the flow would go round by itself; let one of them be ended "
+        "by hand, or wait for an event",
+        "{steps} 循环相连且无需等待任何事项,流程会自行循环;请让其中一步手动完成或等待事件",
     ),
     "no_way_on": (
         "of the branches of {step} none may hold; let the last one be without `when`",

@@ -6,8 +6,9 @@ or twice towards the middle of those they hang on. Everything is measured in a u
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Mapping
-from html import escape
 from typing import Final
 
 from callout_orders.kinds.owners import owner_text
@@ -22,7 +23,7 @@ LANE: Final = 18
 """Between two ways back at the side."""
 CHARS_MAX: Final = 43
 """Of a line of a box, in narrow characters; a Chinese one counts twice."""
-"""Owners in words; an organisation's other posts by their codes."""
+_NOT_IN_XML: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 ACTIONS: Final[Mapping[str, tuple[str, str]]] = {
     "request_parts": ("opens a purchase requisition", "生成采购申请"),
     "pause_sla": ("clock stands still", "SLA 暂停"),
@@ -302,6 +303,11 @@ _STYLE: Final = (
 
 def _way(path: str, *, back: bool = False) -> str:
     return f'<path class="way{" back" if back else ""}" d="{path}" marker-end="url(#tip)"/>'
+
+
+def escape(text: str) -> str:
+    """A text as it may stand in the drawing. What XML cannot hold is shown as what it is: not readable."""
+    return html.escape(_NOT_IN_XML.sub("\ufffd", text))
 
 
 def _cut(text: str) -> str:

@@ -5,9 +5,10 @@ the kind's own fields that are filled in, `parts` those of `PARTS`. `has(fields.
 that reads a field without a value does not hold.
 
 An expression always ends, and soon: it has at most 1,000 characters, its loops (`all`, `exists`, `exists_one`, `filter`)
-cannot stand within one another, nothing makes a value larger than what was looked at (`map` is not read), and regular
-expressions (`matches`) run on an engine whose time grows with the text alone and never within a loop. So a rule that
-somebody wrote cannot hold up the orders of others.
+cannot stand within one another and look at few values each time, little makes a value larger than what was looked at (`map`
+is not read, `+` only so often and never within a loop), and regular expressions (`matches`) are few and small, are written
+out, stand in no loop and run on an engine whose time grows with the text alone. So a rule that somebody wrote cannot hold
+up the orders of others.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from typing import Any, Final
 import cel
 
 from callout_orders.checks import FieldRefused
+from callout_orders.kinds.fields import pattern_fault
 from callout_orders.kinds.limits import (
     EXPRESSION_CHARS_MAX,
     LIST_ITEMS_MAX,
+    LOOP_NAMES_MAX,
     LOOPS_MAX,
+    MATCHES_MAX,
+    SUMS_MAX,
     VALUE_CHARS_MAX,
 )
 from callout_orders.kinds.terms import FieldType, Kind
@@ -227,12 +232,12 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _look(text: str, path: str) -> None:
-    """Refuse what could take long, by its words: loops in loops, and calls of what is not on the list."""
+    """Refuse what could take long, by its words: loops in loops, what grows, and calls of what is not on the list."""
     tokens = list(_tokens(text))
     if any(quotes in text for quotes in ("'''", '"""', "`")):
         # What is a text and what is not must be as plain to this function as to the parser.
         raise BadExpression(path, "quotes")
-    loops = 0
+    loops = named = sums = patterns = 0
     # For each open bracket, whether it is that of a loop.
     within: list[bool] = []
     for at, (kind, word) in enumerate(tokens):
@@ -249,16 +254,40 @@ def _look(text: str, path: str) -> None:
                 within.append(looping)
             elif word in ")]}" and within:
                 within.pop()
+            elif word == "+":
+                sums += 1
+                if any(within):
+                    raise BadExpression(path, "nested", given=word)
         elif kind == "text" and at and tokens[at - 1][1] in _PREFIXES:
             raise BadExpression(path, "quotes")
         elif kind == "name" and at + 1 < len(tokens) and tokens[at + 1][1] == "(":
             if word not in FUNCTIONS and word not in LOOPS and word != "in":
                 known = ", ".join(sorted(FUNCTIONS | LOOPS))
                 raise BadExpression(path, "function", given=word, known=known)
-            if word == "matches" and any(within):
-                raise BadExpression(path, "nested", given=word)
-    if loops > LOOPS_MAX:
-        raise BadExpression(path, "loops", limit=LOOPS_MAX, given=loops)
+            if word == "matches":
+                patterns += 1
+                if any(within):
+                    raise BadExpression(path, "nested", given=word)
+                _look_at_pattern(tokens[at + 2 : at + 4], path)
+        elif kind == "name" and word in ROOTS and any(within):
+            named += 1
+    for why, limit, number in (
+        ("loops", LOOPS_MAX, loops),
+        ("names", LOOP_NAMES_MAX, named),
+        ("matches", MATCHES_MAX, patterns),
+        ("sums", SUMS_MAX, sums if loops or patterns else 0),
+    ):
+        if number > limit:
+            raise BadExpression(path, why, limit=limit, given=number)
+
+
+def _look_at_pattern(after: list[tuple[str, str]], path: str) -> None:
+    """What stands in the brackets of `matches`: nothing that a customer wrote, and nothing that takes long to run."""
+    if [kind for kind, _ in after] != ["text", "sign"] or after[1][1] != ")":
+        raise BadExpression(path, "pattern", fault="".join(word for _, word in after))
+    fault = pattern_fault(cel.evaluate(after[0][1], {}), whole=False)
+    if fault is not None:
+        raise BadExpression(path, "pattern", fault=fault)
 
 
 def _loop_names(text: str) -> set[str]:

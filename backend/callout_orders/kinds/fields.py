@@ -94,10 +94,11 @@ def json_schema(kind: Kind, locale: str = "en") -> dict[str, Any]:
     }
 
 
-def pattern_fault(pattern: str) -> str | None:
-    """Why a pattern cannot be used, or None. It is one of the engine whose time grows with the text alone."""
+def pattern_fault(pattern: str, *, whole: bool = True) -> str | None:
+    """Why a pattern cannot be used, or None. It is one of the engine whose time grows with the text alone. `whole`: as one
+    that the whole text must fit."""
     try:
-        _matcher(pattern)
+        _matcher(_fitted(pattern) if whole else pattern)
     except (ValueError, jsonschema_rs.ValidationError) as fault:
         return str(fault).partition("\n")[0][:200]
     return None
@@ -107,13 +108,15 @@ def _text(field: Field, value: Any, path: str) -> str:
     long = field.type is FieldType.LONG_TEXT
     most = field.chars_max or (checks.TEXT_CHARS_MAX if long else checks.LINE_CHARS_MAX)
     text = checks.text(path, value, chars_max=min(most, checks.TEXT_CHARS_MAX))
-    if field.pattern is not None and not _matcher(field.pattern).is_valid(text):
+    if field.pattern is not None and not _matcher(_fitted(field.pattern)).is_valid(text):
         raise FieldRefused(path, "pattern", pattern=field.pattern)
     return text
 
 
 def _number(field: Field, value: object, path: str) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise FieldRefused(path, "number")
+    if isinstance(value, float) and not math.isfinite(value):
         raise FieldRefused(path, "number")
     if field.type is FieldType.INTEGER:
         if value != int(value):
@@ -168,11 +171,15 @@ def _choices(field: Field, value: Any, path: str) -> list[str] | None:
     return [option.code for option in field.options if option.code in chosen] or None
 
 
+def _fitted(pattern: str) -> str:
+    """The whole text must fit, as of an HTML field."""
+    return f"^(?:{pattern})$"
+
+
 @lru_cache(maxsize=500)
 def _matcher(pattern: str) -> jsonschema_rs.Draft202012Validator:
-    # The whole text must fit, as of an HTML field.
     limit = jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES_MAX, dfa_size_limit=_PATTERN_BYTES_MAX)
-    return jsonschema_rs.Draft202012Validator({"pattern": f"^(?:{pattern})$"}, pattern_options=limit)
+    return jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=limit)
 
 
 def _schema(field: Field, locale: str) -> dict[str, Any]:
@@ -184,7 +191,7 @@ def _schema(field: Field, locale: str) -> dict[str, Any]:
             most = checks.TEXT_CHARS_MAX if field.type is FieldType.LONG_TEXT else checks.LINE_CHARS_MAX
             schema |= {"type": "string", "maxLength": field.chars_max or most}
             if field.pattern is not None:
-                schema["pattern"] = f"^(?:{field.pattern})$"
+                schema["pattern"] = _fitted(field.pattern)
         case FieldType.INTEGER | FieldType.NUMBER | FieldType.MONEY:
             schema["type"] = "integer" if field.type is FieldType.INTEGER else "number"
             if field.low is not None:

@@ -51,7 +51,8 @@ def decode(text: str, *, path: str = "toml") -> Kind:
             what="bytes of a kind of order", limit=limits.TOML_BYTES_MAX, given=size, path=path
         )
     try:
-        found: dict[str, Any] = tomllib.loads(text)
+        # Editors of Windows write a mark of byte order first.
+        found: dict[str, Any] = tomllib.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError, OverflowError) as fault:
         raise FieldRefused(path, "kind_toml", fault=str(fault)[:200]) from None
     try:

@@ -30,6 +30,12 @@ WORDS_MAX: Final = 200
 EXPRESSION_CHARS_MAX: Final = 1_000
 LOOPS_MAX: Final = 4
 """Comprehensions (`all`, `exists`, `exists_one`, `filter`) of one expression; none may stand within another."""
+LOOP_NAMES_MAX: Final = 8
+"""Names of `order`, `fields` and `parts` within the loops of one expression: each is read for every item."""
+MATCHES_MAX: Final = 4
+"""Regular expressions of one expression."""
+SUMS_MAX: Final = 4
+"""Signs `+` of an expression with loops or regular expressions: `+` makes lists and texts longer."""
 LIST_ITEMS_MAX: Final = 200
 """Of any list that an expression looks at."""
 VALUE_CHARS_MAX: Final = 20_000

@@ -128,10 +128,15 @@ async def kinds_of(work: Work, pairs: Iterable[tuple[str, int]]) -> dict[tuple[s
             [code for code, _ in missing],
             [n for _, n in missing],
         )
-        for row in rows:
-            key = (row["code"], row["version"])
-            found[key] = library.from_json(row["body"])
-            _keep((work.org_id, *key), found[key])
+        read = {(row["code"], row["version"]): library.from_json(row["body"]) for row in rows}
+        found |= read
+
+        # Not before the commit: a version that is rolled back leaves its number to another one.
+        async def keep() -> None:
+            for key, kind in read.items():
+                _keep((work.org_id, *key), kind)
+
+        work.after_commit(keep)
     if len(found) < len(wanted):
         raise NotFound(entity="kind of order", path="kind")
     return found

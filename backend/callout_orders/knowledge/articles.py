@@ -146,7 +146,8 @@ async def retire_article(work: Work, article_id: UUID, revision: int | None = No
         await end_standing(work, article_id, row, "retired")
     await work.execute(
         """
-        update article set active = false, revision = revision + 1, updated_at = $2, updated_by = $3 where id = $1
+        update article set active = false, revision = revision + 1, updated_at = $2, updated_by = $3
+        where org_id = callout_org() and id = $1
         """,
         article_id,
         work.now,
@@ -300,7 +301,7 @@ async def locked(work: Work, article_id: UUID, revision: int | None) -> Any:
         """
         select title, body, locale, kind, model, fault_code, territory_id, workaround, for_customers, active, revision,
             standing_since
-        from article where id = $1 for no key update
+        from article where org_id = callout_org() and id = $1 for no key update
         """,
         article_id,
     )

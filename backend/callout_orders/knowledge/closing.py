@@ -8,9 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from callout_orders.sla import milestones
-from callout_orders.sla.clock import MilestoneName
 from callout_orders.terms import TO_BE_PLANNED, OrderState
-from callout_store import timers
 from callout_store.journal import Entry, write_many
 from callout_store.work import Work
 
@@ -48,8 +46,7 @@ async def close(
         OrderState.CLOSED.value,
         work.now,
     )
-    await timers.cancel(work, *(milestones.key_of(id_, name) for id_ in closed for name in MilestoneName))
-    milestones.settle_later(work, closed)
+    await milestones.closed(work, closed)
     entries = []
     for id_ in closed:
         about = {"via": via, **data.get(id_, {})}

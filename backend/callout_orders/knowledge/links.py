@@ -4,9 +4,6 @@ A token is `base64url(organisation) . 256-bit secret`, as for sign-off; only its
 so that a mail scanner that opens the link decides nothing.
 """
 
-import base64
-import hashlib
-import re
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -14,10 +11,12 @@ from uuid import UUID
 import msgspec
 
 from callout_orders import checks
-from callout_orders.knowledge import offers
+from callout_orders.knowledge import decisions, offers
 from callout_orders.knowledge.offers import Offer
+from callout_orders.terms import FINAL
+from callout_store import link_tokens
 from callout_store.errors import AnswerLinkExpired, AnswerLinkInvalid, AnswerLinkUsed, NotFound
-from callout_store.ids import new_id, new_secret
+from callout_store.ids import new_id
 from callout_store.work import Work
 
 TTL: Final = timedelta(days=14)
@@ -25,11 +24,11 @@ OPEN_MAX: Final = 20
 """Links of one order that are open at a time; the oldest end first."""
 LOCALES: Final = frozenset({"en", "zh"})
 DECISIONS: Final = frozenset({"solved", "did_not_help"})
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link shows. `state`: open, solved, did_not_help, over (the order ended otherwise)."""
+    """What a link shows. `state`: open, solved (the customer said so), did_not_help, over (the order ended otherwise).
+    `offers`: what is there to be read, and what is withdrawn is not."""
 
     order_number: str
     organisation: str
@@ -49,9 +48,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 def organisation_of(token: str) -> UUID:
     """The organisation whose link this claims to be; AnswerLinkInvalid where it is no token at all."""
-    if not _TOKEN.fullmatch(token):
+    org_id = link_tokens.organisation_of(token)
+    if org_id is None:
         raise AnswerLinkInvalid
-    return UUID(bytes=base64.urlsafe_b64decode(token[:22] + "=="))
+    return org_id
 
 
 async def create_link(work: Work, order_id: UUID, locale: str = "en", ttl: timedelta = TTL) -> str:
@@ -78,8 +78,7 @@ async def create_link(work: Work, order_id: UUID, locale: str = "en", ttl: timed
         work.now,
         OPEN_MAX - 1,
     )
-    organisation = base64.urlsafe_b64encode(work.org_id.bytes).rstrip(b"=").decode()
-    token = f"{organisation}.{new_secret()}"
+    token = link_tokens.new_token(work.org_id)
     await work.execute(
         """
         insert into answer_link (id, order_id, token_hash, locale, created_at, created_by, expires_at)
@@ -87,7 +86,7 @@ async def create_link(work: Work, order_id: UUID, locale: str = "en", ttl: timed
         """,
         new_id(),
         order_id,
-        _hash(token),
+        link_tokens.digest(token),
         locale,
         work.now,
         work.actor.user_id,
@@ -109,13 +108,15 @@ async def look(work: Work, token: str) -> Answers:
     )
     assert row is not None
     (found,) = await offers.by_order_ids(work, [link["order_id"]])
+    state = _state(row["state"], found)
     return Answers(
         order_number=row["number"],
         organisation=row["organisation"],
         description=row["description"],
         locale=link["locale"],
-        state=_state(row["state"], found),
-        offers=found,
+        # What was offered since comes with a link of its own.
+        state="did_not_help" if state == "open" and link["used_at"] is not None else state,
+        offers=[one for one in found if not one.withdrawn],
     )
 
 
@@ -138,38 +139,35 @@ async def decide(work: Work, token: str, given: Decision) -> str:
         update answer_link set used_at = $2
         where org_id = callout_org() and token_hash = $1 and used_at is null returning true
         """,
-        _hash(token),
+        link_tokens.digest(token),
         work.now,
     )
     if not used:
         raise AnswerLinkUsed
     if given.decision == "solved":
-        await offers.solved(work, link["order_id"], given.offer_id, via="link")
+        await decisions.solved(work, link["order_id"], given.offer_id, via=decisions.CUSTOMER)
     else:
-        await offers.did_not_help(work, link["order_id"], reason=given.reason, via="link")
+        await decisions.did_not_help(work, link["order_id"], reason=given.reason, via=decisions.CUSTOMER)
     return given.decision
 
 
 def _state(order_state: str, found: list[Offer]) -> str:
-    states = {one.state for one in found}
-    if "solved" in states:
-        return "solved"
-    if order_state in ("closed", "canceled"):
-        return "over"
-    return "open" if "offered" in states else "did_not_help"
+    if order_state in FINAL:
+        said = any(one.state == "solved" and one.decided_via == decisions.CUSTOMER for one in found)
+        return "solved" if said else "over"
+    return "open" if any(one.state == "offered" for one in found) else "did_not_help"
 
 
 async def _link(work: Work, token: str) -> Any:
     row = await work.fetchrow(
-        "select order_id, locale, expires_at from answer_link where org_id = callout_org() and token_hash = $1",
-        _hash(token),
+        """
+        select order_id, locale, expires_at, used_at from answer_link
+        where org_id = callout_org() and token_hash = $1
+        """,
+        link_tokens.digest(token),
     )
     if row is None:
         raise AnswerLinkInvalid
     if row["expires_at"] <= work.now:
         raise AnswerLinkExpired
     return row
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

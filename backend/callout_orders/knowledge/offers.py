@@ -1,24 +1,24 @@
-"""Answers that are offered for an order, and what became of them (R2, T3).
+"""Answers that are offered for an order (R2, T3). What becomes of them: `decisions`.
 
-An offer keeps the revision of the article that it showed. `solved it` closes the order; `did not help` makes a question a
-malfunction (P2 to P1) and lets it go to dispatch. Either is said once for an order.
+An offer keeps the revision of the article that it showed; a later revision of the same article that is offered as well takes
+its place.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from callout_orders import checks, orders
-from callout_orders.knowledge import closing, search
+from callout_orders import checks
+from callout_orders.knowledge import search
 from callout_orders.knowledge.search import Question, Suggestion
 from callout_orders.terms import FINAL, Priority
 from callout_store import outbox
 from callout_store.errors import NotFound, WrongState
 from callout_store.ids import new_id
-from callout_store.journal import Entry, write, write_many
+from callout_store.journal import Entry, write_many
 from callout_store.work import Work
 
 CHANNEL: Final = "knowledge.offer"
@@ -28,14 +28,13 @@ CHUNK: Final = 200
 """Orders in one message."""
 STANDING: Final = "standing"
 """What a message is about that wants standing answers only."""
-BULK_MAX: Final = 5_000
-"""Orders in one bulk call."""
 _STATES: Final = tuple(state.value for state in FINAL)
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer that was offered for an order, as it read then. `state`: offered, solved, did_not_help, passed (another
-    one solved it, or nobody said anything); `decided_via`: link, desk, bulk."""
+    one solved it, or a later revision took its place); `decided_via`: link, desk, bulk. `withdrawn`: the article was retired
+    since, or is for the staff alone."""
 
     id: UUID
     order_id: UUID
@@ -52,6 +51,17 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     decided_at: datetime | None
     decided_by: UUID | None
     decided_via: str | None
+    withdrawn: bool
+
+
+class NewOffer(NamedTuple):
+    """An offer to be written."""
+
+    order_id: UUID
+    article_id: UUID
+    revision: int
+    score: float
+    title: str
 
 
 # ------------------------------------------------------------------------------------------------ offering
@@ -73,9 +83,9 @@ async def offer(
     if row["state"] in _STATES:
         raise WrongState(entity="work order", state=row["state"], needed="an order that is not final")
     if article_ids:
-        chosen = [(order_id, one) for one in await _named(work, article_ids)]
+        chosen = await named(work, article_ids)
         await write_offers(
-            work, [(id_, one["id"], one["revision"], 1.0, one["title"]) for id_, one in chosen]
+            work, [NewOffer(order_id, one["id"], one["revision"], 1.0, one["title"]) for one in chosen]
         )
     else:
         await offer_many(work, [order_id], limit=limit)
@@ -104,13 +114,16 @@ async def offer_many(work: Work, order_ids: Sequence[UUID], *, limit: int = OFFE
         )
         for row in rows
     ]
-    given: list[tuple[UUID, UUID, int, float, str]] = []
+    given: list[NewOffer] = []
     for at in range(0, len(questions), search.ORDERS_MAX):
         found = await search.suggest_many(
             work, questions[at : at + search.ORDERS_MAX], limit=limit, for_customers=True
         )
         for row, few in zip(rows[at : at + search.ORDERS_MAX], found, strict=True):
-            given += [(row["id"], one.article_id, one.revision, one.score, one.title) for one in _spoken(few)]
+            given += [
+                NewOffer(row["id"], one.article_id, one.revision, one.score, one.title)
+                for one in _spoken(few)
+            ]
     return await write_offers(work, given)
 
 
@@ -147,26 +160,34 @@ async def offer_new(work: Work, order_ids: Sequence[UUID]) -> int:
 
 
 async def offer_to_all(work: Work, article_id: UUID) -> int:
-    """Offer a canned answer on every open order with its error code; on how many it is new. Raises NotFound, and
-    WrongState for an article without an error code."""
-    (article,) = await _named(work, [article_id])
+    """Offer a canned answer on every open order with its error code; on how many it is new, at most 20,000 at a time: called
+    again, it goes on with the rest. Raises NotFound, and WrongState for an article without an error code."""
+    (article,) = await named(work, [article_id])
     if article["fault_code"] is None:
         raise WrongState(
             entity="article", state="about no error code", needed="an article with an error code"
         )
     rows = await work.fetch(
         """
-        select id from work_order
-        where org_id = callout_org() and upper(error_code) = upper($1) and state <> all($2) and duplicate_of_id is null
-        order by id limit $3
+        select o.id from work_order o
+        where o.org_id = callout_org() and upper(o.error_code) = upper($1) and o.state <> all($2)
+          and o.duplicate_of_id is null and not exists (
+              select from answer_offer f where f.org_id = o.org_id and f.order_id = o.id
+                and f.article_id = $3 and f.article_revision = $4)
+        order by o.id limit $5
         """,
         article["fault_code"],
         _STATES,
+        article_id,
+        article["revision"],
         checks.BATCH_MAX,
     )
     return await write_offers(
         work,
-        [(row["id"], article_id, article["revision"], search.CODE_BONUS, article["title"]) for row in rows],
+        [
+            NewOffer(row["id"], article_id, article["revision"], search.CODE_BONUS, article["title"])
+            for row in rows
+        ],
     )
 
 
@@ -205,79 +226,6 @@ def _owed(ids: Sequence[UUID], about: str) -> list[outbox.Message]:
     ]
 
 
-# ------------------------------------------------------------------------------------------------ what became of it
-
-
-async def solved(
-    work: Work, order_id: UUID, offer_id: UUID | None = None, *, via: str = "desk"
-) -> list[Offer]:
-    """An answer solved it: the order is closed. `offer_id` says which one did; without it, the best one that was offered.
-
-    Twice changes nothing. Raises NotFound, WrongState for an order that is over otherwise or to which somebody is on the
-    way.
-    """
-    state, offers = await _locked(work, order_id)
-    if any(one.state == "solved" for one in offers):
-        return offers
-    chosen = _one_of(offers, offer_id)
-    about = {"offerId": chosen.id, "articleId": chosen.article_id, "revision": chosen.article_revision}
-    left = await closing.close(work, [order_id], via=via, data={order_id: about})
-    if left:
-        needed = "an order to which nobody is on the way"
-        raise WrongState(entity="work order", state=state, needed=needed)
-    await _decide(work, [order_id], via, {order_id: chosen.article_id})
-    return (await by_order_ids(work, [order_id]))[0]
-
-
-async def did_not_help(work: Work, order_id: UUID, *, reason: str = "", via: str = "desk") -> list[Offer]:
-    """No answer helped: a P2 order becomes P1, and goes to dispatch. Twice changes nothing.
-
-    Raises NotFound, WrongState for an order that is over.
-    """
-    why = checks.text("reason", reason, chars_max=1000, blank=True)
-    state, offers = await _locked(work, order_id)
-    if state in _STATES:
-        raise WrongState(entity="work order", state=state, needed="an order that is not final")
-    if offers and all(one.state != "offered" for one in offers):
-        return offers
-    _one_of(offers, None)
-    await _decide(work, [order_id], via, {})
-    await write(
-        work,
-        Entry(
-            kind="work_order.answer_did_not_help",
-            entity="work_order",
-            entity_id=order_id,
-            order_id=order_id,
-            data={"via": via, "reason": why, "articles": [one.article_id for one in offers]},
-        ),
-    )
-    priority = await work.fetchval(
-        "select priority from work_order where org_id = callout_org() and id = $1", order_id
-    )
-    if priority == Priority.P2:
-        await orders.change_priority(work, order_id, Priority.P1, reason=why or "no answer helped")
-    else:
-        work.touch("work_order", order_id)
-    return (await by_order_ids(work, [order_id]))[0]
-
-
-async def resolve_by_answer(
-    work: Work, order_ids: Sequence[UUID], article_id: UUID
-) -> tuple[list[UUID], dict[UUID, str]]:
-    """Close many orders by one answer (T3): those that were closed, and of the others the state that kept them from it
-    (`missing` where there is no such order). At most 5,000 at a time. Raises NotFound for the article."""
-    given = checks.batch("orders", list(dict.fromkeys(order_ids)), limit=BULK_MAX)
-    (article,) = await _named(work, [article_id])
-    about = {"articleId": article_id, "revision": article["revision"]}
-    left = await closing.close(work, given, via="bulk", data=dict.fromkeys(given, about))
-    closed = [id_ for id_ in given if id_ not in left]
-    rows = [(id_, article_id, article["revision"], search.CODE_BONUS, article["title"]) for id_ in closed]
-    await write_offers(work, rows, told=False)
-    await _decide(work, closed, "bulk", dict.fromkeys(closed, article_id))
-    return closed, left
-
-
 # ------------------------------------------------------------------------------------------------ reading
 
 
@@ -286,9 +234,11 @@ async def by_order_ids(work: Work, order_ids: Sequence[UUID]) -> list[list[Offer
     rows = await work.fetch(
         """
         select f.id, f.order_id, f.article_id, f.article_revision, v.title, v.body, v.workaround, v.locale, f.score, f.state,
-            f.offered_at, f.offered_by, f.decided_at, f.decided_by, f.decided_via
-        from answer_offer f join article_version v
-            on v.org_id = f.org_id and v.article_id = f.article_id and v.revision = f.article_revision
+            f.offered_at, f.offered_by, f.decided_at, f.decided_by, f.decided_via,
+            not (a.active and a.for_customers) as withdrawn
+        from answer_offer f
+        join article_version v on v.org_id = f.org_id and v.article_id = f.article_id and v.revision = f.article_revision
+        join article a on a.org_id = f.org_id and a.id = f.article_id
         where f.org_id = callout_org() and f.order_id = any($1) order by f.score desc, f.id
         """,
         list(order_ids),
@@ -308,14 +258,7 @@ def _spoken(found: Sequence[Suggestion]) -> list[Suggestion]:
     return own or list(found)
 
 
-def _one_of(offers: Sequence[Offer], offer_id: UUID | None) -> Offer:
-    found = next((one for one in offers if offer_id in (None, one.id)), None)
-    if found is None:
-        raise NotFound(entity="answer", path="offerId")
-    return found
-
-
-async def _named(work: Work, article_ids: Sequence[UUID]) -> list[Any]:
+async def named(work: Work, article_ids: Sequence[UUID]) -> list[Any]:
     """Active articles that customers may read, in the order of the ids; NotFound for any other."""
     rows = await work.fetch(
         """
@@ -330,23 +273,14 @@ async def _named(work: Work, article_ids: Sequence[UUID]) -> list[Any]:
     return [of[id_] for id_ in dict.fromkeys(article_ids)]
 
 
-async def _locked(work: Work, order_id: UUID) -> tuple[str, list[Offer]]:
-    state = await work.fetchval(
-        "select state from work_order where org_id = callout_org() and id = $1 for no key update", order_id
-    )
-    if state is None:
-        raise NotFound(entity="work order", path="orderId")
-    return str(state), (await by_order_ids(work, [order_id]))[0]
-
-
 async def write_offers(
     work: Work,
-    given: Sequence[tuple[UUID, UUID, int, float, str]],
+    given: Sequence[NewOffer],
     *,
     told: bool = True,
     standing: bool = False,
 ) -> int:
-    """Write offers (order, article, revision, score, title); how many were new. Journals `work_order.answers_offered`."""
+    """Write offers; how many were new. Journals `work_order.answers_offered` where customers are `told`."""
     if not given:
         return 0
     # Before versions were kept, none may be there of an article that nobody has changed since.
@@ -359,7 +293,7 @@ async def write_offers(
         from article where org_id = callout_org() and id = any($1)
         on conflict do nothing
         """,
-        sorted({article for _, article, _, _, _ in given}),
+        sorted({one.article_id for one in given}),
     )
     rows = await work.fetch(
         """
@@ -367,18 +301,32 @@ async def write_offers(
         select i, o, a, r, s, $6, $7
         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::float8[]) as t(i, o, a, r, s)
         on conflict (org_id, order_id, article_id, article_revision) do nothing
-        returning order_id, article_id
+        returning order_id, article_id, article_revision
         """,
         [new_id() for _ in given],
-        [order for order, _, _, _, _ in given],
-        [article for _, article, _, _, _ in given],
-        [revision for _, _, revision, _, _ in given],
-        [score for _, _, _, score, _ in given],
+        [one.order_id for one in given],
+        [one.article_id for one in given],
+        [one.revision for one in given],
+        [one.score for one in given],
         work.now,
         work.actor.user_id,
     )
+    if any(row["article_revision"] > 1 for row in rows):
+        # What it said before is not to be read beside what it says now.
+        await work.execute(
+            """
+            update answer_offer f set state = 'passed', decided_at = $4
+            from unnest($1::uuid[], $2::uuid[], $3::int[]) as t(o, a, r)
+            where f.org_id = callout_org() and f.order_id = t.o and f.article_id = t.a and f.article_revision < t.r
+              and f.state = 'offered'
+            """,
+            [row["order_id"] for row in rows],
+            [row["article_id"] for row in rows],
+            [row["article_revision"] for row in rows],
+            work.now,
+        )
     if told and rows:
-        title_of = {article: title for _, article, _, _, title in given}
+        title_of = {one.article_id: one.title for one in given}
         fresh: dict[UUID, list[UUID]] = {}
         for row in rows:
             fresh.setdefault(row["order_id"], []).append(row["article_id"])
@@ -397,21 +345,3 @@ async def write_offers(
             ],
         )
     return len(rows)
-
-
-async def _decide(work: Work, order_ids: Sequence[UUID], via: str, solved_by: Mapping[UUID, UUID]) -> None:
-    """Write what became of these orders' open offers: the article that solved it, or that none helped."""
-    await work.execute(
-        """
-        update answer_offer f set decided_at = $3, decided_by = $4, decided_via = $5,
-            state = case when t.article is null then 'did_not_help' when f.article_id = t.article then 'solved'
-                else 'passed' end
-        from unnest($1::uuid[], $2::uuid[]) as t(id, article)
-        where f.org_id = callout_org() and f.order_id = t.id and f.state = 'offered'
-        """,
-        list(order_ids),
-        [solved_by.get(id_) for id_ in order_ids],
-        work.now,
-        work.actor.user_id,
-        via,
-    )

@@ -103,5 +103,7 @@ async def offer_on_open(work: Work, article_id: UUID) -> int:
     return await offers.write_offers(work, [_row(one) for one in rows], standing=True)
 
 
-def _row(found: Any) -> tuple[UUID, UUID, int, float, str]:
-    return found["id"], found["article_id"], found["revision"], search.CODE_BONUS, found["title"]
+def _row(found: Any) -> offers.NewOffer:
+    return offers.NewOffer(
+        found["id"], found["article_id"], found["revision"], search.CODE_BONUS, found["title"]
+    )

@@ -41,6 +41,8 @@ def words(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKC", text).casefold()
     found: list[str] = []
     for piece in _PIECES.findall(plain):
+        if piece in _STOP:
+            continue  # Before it is made a singular: "this" and "does" end like plurals.
         if _CHINESE.match(piece):
             found += rjieba.cut_for_search(piece)
         else:

@@ -3,7 +3,7 @@ is stored sealed (`callout_store.sealing`)."""
 
 import contextlib
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -12,7 +12,9 @@ import msgspec
 
 from callout_orders import checks
 from callout_orders.checks import FieldRefused, Gather
+from callout_orders.notices import fan
 from callout_orders.notices.terms import CARRIES, MEDIA, ROBOT_PER_MINUTE, ROBOTS, Medium, Provider
+from callout_store import resealing
 from callout_store.errors import LimitExceeded, NotFound
 from callout_store.ids import new_id
 from callout_store.sealing import Unreadable, names
@@ -90,6 +92,10 @@ class NewChannel(msgspec.Struct, frozen=True, kw_only=True):
 
 async def save(work: Work, given: NewChannel, channel_id: UUID | None = None) -> UUID:
     """Make a channel, or change the one of this id; its id. Raises all that is wrong at once, NotFound, LimitExceeded."""
+    if given.team_id is not None and not await work.fetchval(
+        "select true from team where org_id = callout_org() and id = $1", given.team_id
+    ):
+        raise NotFound(entity="team", path="teamId")
     known: dict[str, str] = {}
     kept: set[str] = set()
     if channel_id is not None:
@@ -102,6 +108,9 @@ async def save(work: Work, given: NewChannel, channel_id: UUID | None = None) ->
         )
         if row is None:
             raise NotFound(entity="channel", path="id")
+        if row["medium"] != given.medium:
+            # What waits for it is addressed as this medium needs it.
+            raise FieldRefused("medium", "channel_kept")
         if row["provider"] == given.provider:
             with contextlib.suppress(Unreadable):
                 known = opened(work, channel_id, row["secret"])
@@ -139,6 +148,8 @@ async def save(work: Work, given: NewChannel, channel_id: UUID | None = None) ->
         given.active,
         work.now,
     )
+    # What waited for it goes now, or another way where it was switched off.
+    await fan.wake(work, {str(made): timedelta()})
     return made
 
 
@@ -150,7 +161,8 @@ def _checked(given: NewChannel, secret: Mapping[str, str], kept: Collection[str]
             raise FieldRefused(f"secret.{name}", "secret_again")
     robot = given.medium in ROBOTS
     high = ROBOT_PER_MINUTE if robot else PER_MINUTE_MAX
-    per_minute = given.per_minute or (ROBOT_PER_MINUTE if robot else PER_MINUTE_DEFAULT)
+    default = ROBOT_PER_MINUTE if robot else PER_MINUTE_DEFAULT
+    per_minute = default if given.per_minute is None else given.per_minute
     reserve = given.urgent_reserve if given.urgent_reserve is not None else min(4, per_minute - 1)
     with gather:
         checks.text("name", given.name)
@@ -239,23 +251,7 @@ def opened_access(work: Work, channel_id: UUID, stored: str) -> str | None:
 
 async def reseal(work: Work) -> int:
     """Seal secrets anew that were sealed under an earlier signing secret; how many channels' are left to do: 0."""
-    rows = await work.fetch(
-        """
-        select id, secret::text as secret from notice_channel
-        where org_id = callout_org() and exists (
-            select from jsonb_each(secret) one where one.value ->> 'k' <> $1) for no key update
-        """,
-        work.seal.key_id,
-    )
-    for row in rows:
-        fresh = work.seal.renewed(work.org_id, place(row["id"]), row["secret"])
-        if fresh is not None:
-            await work.execute(
-                "update notice_channel set secret = $2::text::jsonb where org_id = callout_org() and id = $1",
-                row["id"],
-                fresh,
-            )
-    return 0
+    return await resealing.renew(work, "notice_channel", "secret")
 
 
 async def page(work: Work) -> list[ChannelView]:

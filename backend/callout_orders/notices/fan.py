@@ -11,22 +11,28 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
+
 from callout_orders.notices import settings as notice_settings
 from callout_orders.notices.terms import Role, told
-from callout_orders.notices.writing import compose, facts
+from callout_orders.notices.writing import breaking, compose, facts
 from callout_orders.notices.writing.compose import INBOX, P0, NewNotice
 from callout_store import outbox, timers
 from callout_store.columns import column
 from callout_store.ids import new_id
 from callout_store.work import Work
 
+log = structlog.get_logger(__name__)
+
 CHANNEL: Final = "notice.fan"
 STREAM: Final = "notice.fan"
 PUMP_CHANNEL: Final = "notice.send"
 ACK_CHANNEL: Final = "notice.ack"
 FALLBACK_CHANNEL: Final = "notice.fallback"
-LINES_MAX: Final = 500
-"""Lines of one message, and of one transaction of the handler."""
+LINES_MAX: Final = 100
+"""Lines of one message."""
+WRITE_MAX: Final = 500
+"""Lines that are written at once."""
 WATCHED: Final = frozenset({"created", "priority_changed", "handler_set", "turned_over", "handed_on"})
 """Kinds of a P0's notices that somebody must acknowledge in time, or the next in line is called."""
 
@@ -34,19 +40,18 @@ WATCHED: Final = frozenset({"created", "priority_changed", "handler_set", "turne
 async def owe(work: Work, lines: list[tuple[UUID, Any]]) -> None:
     """The hook over a unit of work's journal lines: owe the notices of those that concern somebody."""
     ids = [id_ for id_, entry in lines if told(entry.kind, entry.data) is not None]
-    if ids:
-        await outbox.send(
-            work,
-            *(
-                outbox.Message(
-                    channel=CHANNEL,
-                    stream=STREAM,
-                    dedupe_key=f"notice.fan:{ids[start]}",
-                    payload={"lines": ids[start : start + LINES_MAX]},
-                )
-                for start in range(0, len(ids), LINES_MAX)
-            ),
-        )
+    outbox.send_later(
+        work,
+        *(
+            outbox.Message(
+                channel=CHANNEL,
+                stream=STREAM,
+                dedupe_key=f"notice.fan:{ids[start]}",
+                payload={"lines": ids[start : start + LINES_MAX]},
+            )
+            for start in range(0, len(ids), LINES_MAX)
+        ),
+    )
 
 
 async def write(work: Work, line_ids: Sequence[UUID], *, sink: str) -> int:
@@ -56,24 +61,44 @@ async def write(work: Work, line_ids: Sequence[UUID], *, sink: str) -> int:
     if not given:
         return 0
     known = await facts.gather(work, given)
-    made = compose.compose(known, given, sink=sink)
+    made = _composed(known, given, sink)
     new = await insert(work, made)
     await _watch(work, known, given, made)
     return new
 
 
+def _composed(known: facts.Facts, given: Sequence[facts.Line], sink: str) -> list[NewNotice]:
+    """The notices of these lines. One line that cannot be told of must not keep the whole organisation's from being told."""
+    try:
+        return compose.compose(known, given, sink=sink)
+    except Exception:
+        made: list[NewNotice] = []
+        for line in given:
+            try:
+                made += compose.compose(known, [line], sink=sink)
+            except Exception as fault:
+                log.error("notice_not_composed", line=str(line.id), kind=line.kind, exc_info=fault)
+        return made
+
+
 async def insert(work: Work, made: Sequence[NewNotice]) -> int:
-    """Store notices in their order, wake their lanes, and set when urgent ones go another way; how many are new."""
+    """Store notices in their order, wake their lanes, and set when urgent ones go another way; how many are new.
+
+    Who has neither an address nor an inbox (a customer's contact without an account) was not told, and that is what it says.
+    """
     if not made:
         return 0
     ids = [new_id() for _ in made]
     rows = await work.fetch(
         """
         insert into notice (id, order_id, line_id, kind, recipient, user_id, contact_id, name, role, medium, lane, address,
-            mention, locale, urgent, wants_ack, title, body, state, due_at, fallback_of, created_at, delivered_at)
+            mention, locale, urgent, wants_ack, title, body, state, due_at, fallback_of, created_at, delivered_at, failed_at,
+            error)
         select i, o, l, k, r, u, c, n, ro, m, la, a, me, lo, g, w, t, b,
-               case when la = 'inbox' then 'delivered' when d > $22 then 'held' else 'queued' end, d, f, $22,
-               case when la = 'inbox' then $22 end
+               case when la = 'inbox' then case when u is null then 'failed' else 'delivered' end
+                    when d > $22 then 'held' else 'queued' end, d, f, $22,
+               case when la = 'inbox' and u is not null then $22 end, case when la = 'inbox' and u is null then $22 end,
+               case when la = 'inbox' and u is null then 'there is no way to reach them' end
         from unnest($1::text::uuid[], $2::text::uuid[], $3::text::uuid[], $4::text::text[], $5::text::text[],
             $6::text::uuid[], $7::text::uuid[], $8::text::text[], $9::text::text[], $10::text::text[], $11::text::text[],
             $12::text::text[], $13::text::text[], $14::text::text[], $15::text::boolean[], $16::text::boolean[],
@@ -106,6 +131,7 @@ async def insert(work: Work, made: Sequence[NewNotice]) -> int:
         list(range(len(made))),
         work.now,
     )
+    await breaking.tell(work, {one.broken for one in made if one.broken is not None})
     await _wake(work, [(row["lane"], row["due_at"]) for row in rows if row["lane"] != INBOX])
     await _set_fallbacks(work, [row["id"] for row in rows if row["urgent"] and row["lane"] != INBOX])
     return len(rows)

@@ -99,7 +99,7 @@ async def open_notice(work: Work, notice_id: UUID) -> Opened:
         others=tuple(dict.fromkeys(one["title"] for one in together if one["id"] != row["id"])),
         order_url=None
         if url is None or order is None or row["role"] == "customer"
-        else url.format(number=row["number"], id=row["order_id"]),
+        else settings.order_page(url, number=row["number"], id_=str(row["order_id"])),
         answers_for=row["order_id"]
         if (row["kind"], row["role"]) == ("answers_offered", "customer")
         else None,

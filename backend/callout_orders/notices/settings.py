@@ -1,8 +1,9 @@
 """What an organisation and each of its people decided about notices: media, quiet hours, language, kinds."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -11,12 +12,13 @@ import msgspec
 from callout_orders import checks
 from callout_orders.checks import FieldRefused, Gather
 from callout_orders.notices import quiet
-from callout_orders.notices.terms import CUSTOMER_MEDIA, KINDS, MEDIA, STAFF_MEDIA, Medium
+from callout_orders.notices.terms import CUSTOMER_MEDIA, EVERYBODY, KINDS, MEDIA, STAFF_MEDIA, Medium
 from callout_store.errors import LimitExceeded, NotFound
 from callout_store.ids import new_id
 from callout_store.work import Work
 
 ADDRESSES_MAX: Final = 20
+_CHAT_USER: Final = re.compile(r"\+?[\w.@ -]{1,64}")
 KEEP_DAYS: Final = 180
 KEEP_DAYS_MIN, KEEP_DAYS_MAX = 7, 3650
 LOCALES: Final = frozenset({"en", "zh"})
@@ -56,6 +58,16 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     medium: str
     address: str
     broken: bool
+
+
+class _Keys(msgspec.Struct, frozen=True):
+    p256dh: str
+    auth: str
+
+
+class _Subscription(msgspec.Struct, frozen=True):
+    endpoint: str
+    keys: _Keys
 
 
 async def settings(work: Work) -> NoticeSettings:
@@ -185,15 +197,27 @@ async def add_address(work: Work, user_id: UUID, medium: str, address: str) -> U
     (a robot's mention), a push token, a web-push subscription in JSON. Raises BadField, LimitExceeded, NotFound."""
     checks.one_of("medium", medium, OWN_ADDRESS)
     where = checks.text("address", address, chars_max=2_000)
-    if medium == "email":
-        where = checks.email("address", where) or where
+    match medium:
+        case Medium.EMAIL:
+            where = checks.email("address", where) or where
+        case Medium.WEB_PUSH:
+            _subscription("address", where)
+        case Medium.WECOM | Medium.WECOM_ROBOT | Medium.DINGTALK_ROBOT | Medium.FEISHU_ROBOT:
+            if not _CHAT_USER.fullmatch(where) or where.lower() in EVERYBODY:
+                raise FieldRefused("address", "chat_user")
     known = await work.fetchval(
         "select true from app_user where org_id = callout_org() and id = $1 for no key update", user_id
     )
     if not known:
         raise NotFound(entity="user", path="userId")
     count = await work.fetchval(
-        "select count(*) from notice_address where org_id = callout_org() and user_id = $1", user_id
+        """
+        select count(*) from notice_address
+        where org_id = callout_org() and user_id = $1 and (medium, address) <> ($2, $3)
+        """,
+        user_id,
+        medium,
+        where,
     )
     if count >= ADDRESSES_MAX:
         raise LimitExceeded(what="addresses of one person", limit=ADDRESSES_MAX, given=count + 1)
@@ -244,6 +268,16 @@ def quiet_text(path: str, given: str) -> None:
         raise FieldRefused(path, "quiet") from None
 
 
+def _subscription(path: str, given: str) -> None:
+    """What a browser's `PushSubscription` says in JSON."""
+    try:
+        found = msgspec.json.decode(given, type=_Subscription)
+    except (msgspec.DecodeError, RecursionError):
+        raise FieldRefused(path, "subscription") from None
+    if not found.endpoint.startswith("https://"):
+        raise FieldRefused(path, "subscription")
+
+
 def time_zone(path: str, given: str | None) -> None:
     """The name of a time zone that is known here."""
     if given is None:
@@ -260,9 +294,17 @@ def order_address(path: str, given: str | None) -> None:
         return
     checks.text(path, given, chars_max=500)
     try:
-        parts = urlsplit(given.format(number="1", id="1"))
+        filled = order_page(given, number="1", id_="1")
+        parts = urlsplit(filled)
         _ = parts.port
-    except (ValueError, KeyError, IndexError, AttributeError):
+    except ValueError:
         raise FieldRefused(path, "order_url") from None
+    if "{" in filled or "}" in filled:
+        raise FieldRefused(path, "order_url")
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None:
         raise FieldRefused(path, "order_url")
+
+
+def order_page(url: str, *, number: str, id_: str) -> str:
+    """An order's page. Not `str.format`, which an address like `{number:>999999999}` makes write a gigabyte."""
+    return url.replace("{number}", quote(number, safe="")).replace("{id}", id_)

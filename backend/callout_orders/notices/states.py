@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from callout_orders.notices.terms import Role
 from callout_store.errors import NotFound
 from callout_store.work import Work
 
@@ -33,11 +34,20 @@ async def read_of(work: Work, user_id: UUID, ids: Sequence[UUID]) -> int:
 
 
 async def acknowledge(work: Work, notice_id: UUID, *, user_id: UUID | None = None) -> str:
-    """Whoever got the notice has it in hand; its state. All of their notices of the same line are acknowledged with it.
+    """Whoever got the notice has it in hand; its state. All of their notices of the same line are acknowledged with it, and
+    nobody is called any more about what was told until then.
 
-    With `user_id` only a notice of that person. Raises NotFound. Twice changes nothing.
+    With `user_id` only a notice of that person. Raises NotFound. Twice changes nothing. A customer has nothing in hand: they
+    have read it.
     """
     row = await _row(work, notice_id, user_id)
+    if row["role"] == Role.CUSTOMER:
+        await read(work, [notice_id])
+        return "read"
+    # Whoever calls the next in line holds the order: they see this acknowledgement, or their call is seen here.
+    await work.execute(
+        "select from work_order where org_id = callout_org() and id = $1 for no key update", row["order_id"]
+    )
     await work.execute(
         """
         update notice set state = 'acknowledged', acknowledged_at = $4, acknowledged_by = $5,
@@ -50,6 +60,16 @@ async def acknowledge(work: Work, notice_id: UUID, *, user_id: UUID | None = Non
         row["recipient"],
         work.now,
         user_id or row["user_id"],
+    )
+    await work.execute(
+        """
+        update notice n set state = 'failed', failed_at = $3, error = 'somebody has it in hand'
+        where org_id = callout_org() and order_id = $1 and kind = 'escalated' and state in ('held', 'queued')
+          and $2 >= (select min(position) from notice o where o.org_id = n.org_id and o.line_id = n.line_id)
+        """,
+        row["order_id"],
+        row["position"],
+        work.now,
     )
     return "acknowledged"
 
@@ -68,7 +88,7 @@ async def is_addressed_to(work: Work, notice_id: UUID, address: str) -> bool:
 async def _row(work: Work, notice_id: UUID, user_id: UUID | None) -> Any:
     row = await work.fetchrow(
         """
-        select line_id, recipient, user_id from notice
+        select line_id, recipient, user_id, role, order_id, position from notice
         where org_id = callout_org() and id = $1 and ($2::uuid is null or user_id = $2)
         """,
         notice_id,

@@ -31,6 +31,8 @@ MEDIA: Final = frozenset(one.value for one in Medium)
 STAFF_MEDIA: Final = ("wecom", "wecom_robot", "dingtalk_robot", "feishu_robot", "push", "email", "sms")
 CUSTOMER_MEDIA: Final = ("email", "sms")
 """What the house itself tries, in this order; what has no channel is passed over."""
+EVERYBODY: Final = frozenset({"all", "@all"})
+"""What WeCom, DingTalk and Feishu read as all of them, where one person's id is expected."""
 ROBOT_PER_MINUTE: Final = 20
 """WeCom, DingTalk and Feishu take no more of one robot; who sends more is shut out for ten minutes."""
 

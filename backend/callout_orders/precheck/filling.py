@@ -3,21 +3,19 @@ rules. Nothing here asks the database."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import msgspec
 
-from callout_orders.checks import FieldRefused
 from callout_orders.kinds.terms import Kind
 from callout_orders.precheck import rules
 from callout_orders.precheck.product_terms import named
-from callout_orders.precheck.terms import Fault, Found, Known, Proposal, Request, TagHit
+from callout_orders.precheck.terms import Found, Known, Proposal, Request, TagHit
 from callout_orders.precheck.text import phones
 from callout_orders.precheck.text.extract import extract, misread_phone
 from callout_orders.precheck.texts import NOUNS
 from callout_orders.precheck.vocabulary import Vocabulary
-from callout_orders.terms import OrderState
-from callout_store.errors import Refusal
+from callout_orders.terms import TAGS_MAX, OrderState
 
 
 def regions_of(request: Request, words: Vocabulary) -> tuple[str, ...]:
@@ -64,9 +62,20 @@ def comparable(request: Request, words: Vocabulary) -> Request:
     return msgspec.structs.replace(request, contact_phone=phone, contact_email=email)
 
 
+def tags_of(request: Request, hits: Sequence[TagHit]) -> tuple[str, ...]:
+    """The tags that were given, each once (too many are refused later), then those of its words, as far as an order takes
+    them."""
+    given = tuple(dict.fromkeys(request.tags))
+    found = [hit.tag for hit in hits if hit.tag not in given]
+    return (*given, *found[: max(0, TAGS_MAX - len(given))])
+
+
 def facts(
     request: Request, known: Known, words: Vocabulary, kind: Kind, priority: str, hits: tuple[TagHit, ...]
 ) -> rules.Facts:
+    if request.stranger:
+        # By what is not asked for, or refused, a stranger would learn whom a telephone number leads to.
+        known = Known(asset_serial=known.asset_serial, asset_model=known.asset_model)
     model = named(known.asset_model, words.products) if known.asset_model else None
     of_known = {
         "contact_name": known.contact_name,
@@ -93,7 +102,7 @@ def facts(
             "description": request.description,
             "locale": request.locale,
             "tier": known.customer_tier or "",
-            "tags": list(dict.fromkeys((*request.tags, *(hit.tag for hit in hits)))),
+            "tags": list(tags_of(request, hits)),
         },
         regions=regions_of(request, words),
         misread_phone=(
@@ -112,16 +121,3 @@ def raised(base: str, raise_to: str | None, proposals: tuple[Proposal, ...]) -> 
 
 def proposed(proposals: tuple[Proposal, ...], field: str, among: Collection[str]) -> str | None:
     return next((one.value for one in proposals if one.field == field and one.value in among), None)
-
-
-def fault_of(fault: Refusal) -> Fault:
-    def why(locale: str) -> str:
-        return fault.why(locale) if isinstance(fault, FieldRefused) else fault.message(locale)
-
-    return Fault(
-        path=fault.path or "",
-        code=fault.code,
-        reason=str(fault.details.get("reason", fault.code)).lower(),
-        en=why("en"),
-        zh=why("zh"),
-    )

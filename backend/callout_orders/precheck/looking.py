@@ -27,6 +27,7 @@ from callout_orders.precheck.terms import (
     Request,
     TagHit,
     Taken,
+    fault_of,
 )
 from callout_orders.precheck.text import serials, tags
 from callout_orders.precheck.text.tags import Hit
@@ -122,9 +123,6 @@ def judge(begun: Begun, matched: matching.Matched, words: Vocabulary, now: datet
     may_create = begun.channel.create if given.may_create is None else given.may_create
     whose = Gather()
     makes = matching.need_customer(request, matched, may_create=may_create, gather=whose)
-    # A telephone that cannot be dialled is not asked for a second time.
-    said = {fault.path for fault in gather.faults}
-    gather.faults += [fault for fault in whose.faults if fault.path not in said]
     point = matched.point
     if point is None and request.lat is not None and request.lng is not None:
         point = request.lat, request.lng
@@ -143,17 +141,22 @@ def judge(begun: Begun, matched: matching.Matched, words: Vocabulary, now: datet
         duplicates=(),
         gather=gather,
     )
-    _check_form(look, now)
-    return look
-
-
-def _check_form(look: Look, now: datetime) -> None:
-    """What intake would refuse of the values themselves, said together with everything else."""
-    refused = {fault.path for fault in look.gather.faults}
+    # What intake would refuse of the values themselves is said together with everything else.
     form = Gather()
     with form:
         intake.checked(order_of(look, Known(customer_id=_NOWHERE, site_id=_NOWHERE), None), "", now)
-    look.gather.faults += [fault for fault in form.faults if fault.path not in refused]
+    _add(gather, form)
+    # A stranger who has something to correct is told that only: the rest would say whether they are known here.
+    _add(gather, whose, hidden=matching.UNKNOWN if request.stranger and gather.faults else "")
+    return look
+
+
+def _add(gather: Gather, more: Gather, *, hidden: str = "") -> None:
+    """A telephone that cannot be dialled is not asked for a second time. `hidden`: a reason that is not said."""
+    said = {fault.path for fault in gather.faults}
+    gather.faults += [
+        fault for fault in more.faults if fault.path not in said and fault.details.get("reason") != hidden
+    ]
 
 
 def links(look: Look) -> bool:
@@ -182,7 +185,9 @@ def traits(look: Look, now: datetime) -> Traits:
 
 def names(work_org: UUID, request: Request) -> list[str]:
     """By what a requester is recognised, as keys of advisory locks."""
-    keys = [f"reference:{system.strip()}:{reference.strip()}" for system, reference in request.references]
+    # With more of them it is refused; a lock for each would take those of everybody else.
+    references = request.references[: intake.REFERENCES_MAX]
+    keys = [f"reference:{system.strip()}:{reference.strip()}" for system, reference in references]
     if request.contact_phone:
         digits = "".join(char for char in request.contact_phone if char.isdigit())
         # With and without the country code is one telephone.
@@ -229,14 +234,14 @@ def order_of(look: Look, known: Known, duplicate_of_id: UUID | None) -> intake.N
         reporter_phone=request.contact_phone or look.known.contact_phone,
         reporter_email=request.contact_email or look.known.contact_email,
         locale="zh" if request.locale.startswith("zh") else "en",
-        tags=tuple(dict.fromkeys((*request.tags, *(hit.tag for hit in look.hits))))[: intake.TAGS_MAX],
+        tags=filling.tags_of(request, look.hits),
         duplicate_of_id=duplicate_of_id,
     )
 
 
 def checked(look: Look) -> Checked:
     """What would become of the request."""
-    faults = tuple(filling.fault_of(fault) for fault in look.gather.faults)
+    faults = tuple(fault_of(fault) for fault in look.gather.faults)
     return Checked(
         ok=not faults,
         request=look.request,

@@ -14,8 +14,8 @@ import asyncpg
 
 from callout_orders import intake
 from callout_orders.kinds import versions
-from callout_orders.precheck import looking, making, sheets, taking
-from callout_orders.precheck.alike import links
+from callout_orders.precheck import looking, lookup, making, taking
+from callout_orders.precheck.alike import links, search
 from callout_orders.precheck.alike.apart import Apart
 from callout_orders.precheck.looking import Begun, Look
 from callout_orders.precheck.terms import Checked, Request, Taken
@@ -156,7 +156,7 @@ async def _look(
 ) -> list[Look | Exception]:
     if not begun:
         return []
-    matched = await sheets.match(work, [one.compared for one in begun])
+    matched = await lookup.match(work, [one.compared for one in begun])
     if lock:
         # Of two orders of one customer at once, the second finds the first one.
         await work.execute(
@@ -172,7 +172,7 @@ async def _look(
         for look, one in zip(looks, begun, strict=True)
         if isinstance(look, Look) and (possible or looking.links(look))
     ]
-    near = await sheets.candidates(
+    near = await search.candidates_of(
         work,
         [looking.traits(look, work.now) for look, _ in judged],
         words.settings.duplicates,

@@ -1,8 +1,5 @@
-"""Whose order it is and where: what is known of a customer, contact, site or machine by what a request names.
-
-Two statements: the first looks by ids, numbers, telephones, e-mail and serial, each through its index; the second reads the
-sites of the customer that came out. Which of several is meant is decided here, without further reading.
-"""
+"""Whose order it is and where: which of the customers, contacts, sites and machines that were found by what a request names
+are meant. What is looked at was read by `lookup`."""
 
 from __future__ import annotations
 
@@ -14,52 +11,16 @@ import msgspec
 
 from callout_orders.checks import FieldRefused, Gather
 from callout_orders.precheck.terms import Known, Request
-from callout_orders.precheck.text import serials
 from callout_orders.precheck.text.addresses import ALIKE, alike
 from callout_orders.precheck.text.words import fold
 from callout_orders.precheck.texts import NOUNS
 from callout_store.errors import NotFound
-from callout_store.work import Work
 
 SITES_MAX: Final = 500
+UNKNOWN: Final = "unknown_customer"
+"""The reason of a request that is refused because it is not known whose it is, or where, and nobody may be made for it."""
 SHARED: Final = "shared"
 """How a customer was recognised whose telephone or e-mail others have, too: good enough for a person, not for a system."""
-
-_LOOK: Final = """
-select
-    (select coalesce(json_agg(c), '[]') from (
-        select id, name, tier from customer where org_id = callout_org() and id = $1
-        union select id, name, tier from customer where org_id = callout_org() and number = $2) c)::text as customers,
-    (select coalesce(json_agg(c), '[]') from (
-        (select id, customer_id, name, phone, email from contact where org_id = callout_org() and id = $3)
-        union all (select id, customer_id, name, phone, email from contact
-            where org_id = callout_org() and phone = $4 order by id limit 20)
-        union all (select id, customer_id, name, phone, email from contact
-            where org_id = callout_org() and email = $5 order by id limit 20)) c)::text as contacts,
-    (select coalesce(json_agg(a), '[]') from (
-        select a.id, a.site_id, a.serial, a.model, s.customer_id
-        from (
-            (select id, site_id, serial, model from asset where org_id = callout_org() and id = $6)
-            union (select id, site_id, serial, model from asset
-                where org_id = callout_org() and serial_key = $7 order by id limit 5)) a
-        join site s on s.org_id = callout_org() and s.id = a.site_id) a)::text as assets,
-    (select coalesce(json_agg(s), '[]') from (
-        select id, customer_id, name, address from site where org_id = callout_org() and id = $8) s)::text as sites
-"""
-_SITES: Final = """
-select c.name as customer_name, c.tier,
-    (select coalesce(json_agg(s), '[]') from (
-        select id, name, address, lat, lng from site
-        where org_id = callout_org() and customer_id = c.id
-        order by id = any($6::uuid[]) desc, id limit $3) s)::text as sites,
-    (select coalesce(json_agg(k), '[]') from (
-        select id, customer_id, name, phone, email from contact
-        where org_id = callout_org() and customer_id = c.id and (phone = $4 or email = $5) order by id limit 20) k
-    )::text as contacts,
-    (select o.site_id from work_order o
-     where o.org_id = callout_org() and o.contact_id = $2 order by o.id desc limit 1) as recent_site_id
-from customer c where c.org_id = callout_org() and c.id = $1
-"""
 
 
 class Customer(msgspec.Struct, frozen=True):
@@ -68,6 +29,7 @@ class Customer(msgspec.Struct, frozen=True):
     id: UUID
     name: str
     tier: str
+    number: str
 
 
 class Contact(msgspec.Struct, frozen=True):
@@ -87,6 +49,7 @@ class Asset(msgspec.Struct, frozen=True):
     site_id: UUID
     serial: str
     model: str
+    serial_key: str | None
     customer_id: UUID
 
 
@@ -107,50 +70,6 @@ class Matched(msgspec.Struct, frozen=True, kw_only=True):
     known: Known
     sites: int = 0
     point: tuple[float, float] | None = None
-
-
-async def match(work: Work, request: Request) -> Matched:
-    """Who and what a request speaks of. Raises NotFound for an id or number that leads nowhere."""
-    row = await work.fetchrow(
-        _LOOK,
-        request.customer_id,
-        request.customer_number,
-        request.contact_id,
-        request.contact_phone,
-        request.contact_email,
-        request.asset_id,
-        serials.key(request.serial) if request.serial else None,
-        request.site_id,
-    )
-    assert row is not None
-    rows = Rows(
-        customers=msgspec.json.decode(row["customers"], type=list[Customer]),
-        contacts=msgspec.json.decode(row["contacts"], type=list[Contact]),
-        assets=msgspec.json.decode(row["assets"], type=list[Asset]),
-        sites=msgspec.json.decode(row["sites"], type=list[Site]),
-    )
-    half = whose(request, rows)
-    if half.customer_id is None:
-        return Matched(known=Known(by=half.by))
-    more = await work.fetchrow(
-        _SITES,
-        half.customer_id,
-        half.contact.id if half.contact else None,
-        SITES_MAX,
-        request.contact_phone,
-        request.contact_email,
-        # Of a customer with thousands of sites, those that the request names are among the ones looked at.
-        [id_ for id_ in (request.site_id, *(one.site_id for one in half.assets)) if id_ is not None],
-    )
-    assert more is not None
-    theirs = Theirs(
-        name=more["customer_name"],
-        tier=more["tier"],
-        sites=msgspec.json.decode(more["sites"], type=list[Site]),
-        contacts=msgspec.json.decode(more["contacts"], type=list[Contact]),
-        recent_site_id=more["recent_site_id"],
-    )
-    return whole(request, half, theirs)
 
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
@@ -370,10 +289,10 @@ def need_customer(request: Request, matched: Matched, *, may_create: bool, gathe
                         noun=NOUNS["contact_phone"][0],
                         noun_zh=NOUNS["contact_phone"][1],
                     )
-                raise FieldRefused("customerId", "unknown_customer")
+                raise FieldRefused("customerId", UNKNOWN)
     elif known.by.get("customer") == SHARED and not may_create:
         with gather:
-            raise FieldRefused("customerId", "unknown_customer")
+            raise FieldRefused("customerId", UNKNOWN)
     elif known.site_id is None:
         placed = bool(request.address) or request.lat is not None
         # Who is nobody yet is not told that the telephone is known here, or how many places its owner has.
@@ -381,6 +300,8 @@ def need_customer(request: Request, matched: Matched, *, may_create: bool, gathe
             makes.append("site")
         else:
             with gather:
+                if request.stranger:
+                    raise FieldRefused("customerId", UNKNOWN)
                 if matched.sites > 1:
                     path = "address" if may_create else "siteId"
                     raise FieldRefused(path, "unknown_site", count=matched.sites)

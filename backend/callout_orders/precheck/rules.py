@@ -99,7 +99,8 @@ def judge(kind: Kind, facts: Facts, products: Sequence[Product], gather: Gather)
                         elif expressions.holds(check.refuse_when, env):
                             raise FieldRefused(check.path, "rule", en=check.message.en, zh=check.message.zh)
                     except expressions.BadExpression as fault:
-                        broken.append(str(fault))
+                        rule = check.when if isinstance(check, AttachmentCheck) else check.refuse_when
+                        broken.append(f"{rule}: {fault.why('en')}")
             case _:
                 pass
     return Judged(values=values, fields=fields, broken=tuple(broken))

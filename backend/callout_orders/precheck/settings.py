@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 import phonenumbers
+from asyncpg import Record
 
 from callout_orders import checks
 from callout_orders.checks import FieldRefused, Gather
@@ -80,8 +81,24 @@ async def stored(work: Work) -> Stored:
     row = await work.fetchrow(
         "select body::text as body, revision, words_revision from precheck_settings where org_id = callout_org()"
     )
-    if row is None:
-        return Stored(settings=Settings(), revision=0, words_revision=0)
+    return Stored(settings=Settings(), revision=0, words_revision=0) if row is None else _stored(row)
+
+
+async def held(work: Work) -> Stored:
+    """The settings, held until this unit of work ends: who changes a part of them changes it in what stands by then."""
+    row = await work.fetchrow(
+        """
+        insert into precheck_settings (updated_at) values ($1)
+        on conflict (org_id) do update set org_id = excluded.org_id
+        returning body::text as body, revision, words_revision
+        """,
+        work.now,
+    )
+    assert row is not None
+    return _stored(row)
+
+
+def _stored(row: Record) -> Stored:
     return Stored(
         settings=msgspec.json.decode(row["body"], type=Settings),
         revision=row["revision"],
@@ -92,20 +109,11 @@ async def stored(work: Work) -> Stored:
 async def save(work: Work, new: Settings, revision: int | None = None) -> Stored:
     """Put `new` in the place of the settings; all that is wrong is said at once. The same again changes nothing."""
     settings = checked(new)
-    row = await work.fetchrow(
-        """
-        insert into precheck_settings (updated_at) values ($1)
-        on conflict (org_id) do update set org_id = excluded.org_id
-        returning body::text as body, revision, words_revision
-        """,
-        work.now,
-    )
-    assert row is not None
-    if revision is not None and revision != row["revision"]:
-        raise StaleRevision(entity="pre-check settings", current=row["revision"], given=revision)
-    before = msgspec.json.decode(row["body"], type=Settings)
-    if before == settings:
-        return Stored(settings=before, revision=row["revision"], words_revision=row["words_revision"])
+    before = await held(work)
+    if revision is not None and revision != before.revision:
+        raise StaleRevision(entity="pre-check settings", current=before.revision, given=revision)
+    if before.settings == settings:
+        return before
     await work.execute(
         "update precheck_settings set body = $1::text::jsonb, revision = revision + 1, updated_at = $2, updated_by = $3 "
         "where org_id = callout_org()",
@@ -113,8 +121,8 @@ async def save(work: Work, new: Settings, revision: int | None = None) -> Stored
         work.now,
         work.actor.user_id,
     )
-    await note(work, "precheck.settings_saved", {"revision": row["revision"] + 1})
-    return Stored(settings=settings, revision=row["revision"] + 1, words_revision=row["words_revision"])
+    await note(work, "precheck.settings_saved", {"revision": before.revision + 1})
+    return Stored(settings=settings, revision=before.revision + 1, words_revision=before.words_revision)
 
 
 async def words_changed(work: Work) -> None:

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from callout_orders import intake
 from callout_orders.kinds import versions
-from callout_orders.precheck import looking, making, matching
+from callout_orders.precheck import looking, lookup, making
 from callout_orders.precheck.alike import links, search
 from callout_orders.precheck.looking import Look
 from callout_orders.precheck.terms import Checked, Request, Taken
 from callout_orders.precheck.vocabulary import vocabulary
-from callout_store.errors import AlreadyExists
+from callout_store.errors import AlreadyExists, NotFound
 from callout_store.work import Work
 
 
@@ -93,7 +93,9 @@ async def _look(work: Work, given: Request, *, lock: bool) -> Look:
     begun = looking.begin(given, words, await versions.active(work))
     if lock:
         await hold(work, [begun.request])
-    matched = await matching.match(work, begun.compared)
+    (matched,) = await lookup.match(work, [begun.compared])
+    if isinstance(matched, NotFound):
+        raise matched
     if lock and matched.known.customer_id is not None:
         # Of two orders of one customer at once, the second finds the first one.
         await work.execute(
@@ -105,7 +107,7 @@ async def _look(work: Work, given: Request, *, lock: bool) -> Look:
         work,
         looking.traits(look, work.now),
         words.settings.duplicates,
-        customer_ids=given.own_customer_ids,
+        own=given.own_customer_ids,
     )
     return look
 

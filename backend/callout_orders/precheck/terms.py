@@ -14,6 +14,9 @@ from uuid import UUID
 
 import msgspec
 
+from callout_orders.checks import FieldRefused
+from callout_store.errors import Refusal
+
 
 class RequestFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file that comes with a request: its media type is what the rules ask for. `id` is the channel's own."""
@@ -94,6 +97,21 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     def text(self, locale: str) -> str:
         """What was wrong and what to do, in `en` or `zh`."""
         return self.zh if locale.startswith("zh") else self.en
+
+
+def fault_of(fault: Refusal) -> Fault:
+    """A refusal as it is said and kept."""
+
+    def why(locale: str) -> str:
+        return fault.why(locale) if isinstance(fault, FieldRefused) else fault.message(locale)
+
+    return Fault(
+        path=fault.path or "",
+        code=fault.code,
+        reason=str(fault.details.get("reason", fault.code)).lower(),
+        en=why("en"),
+        zh=why("zh"),
+    )
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):

@@ -212,12 +212,6 @@ def day(calendar: Calendar, on: date) -> Day:
     return Day(date=on, kind="week", hours=weekly)
 
 
-def intervals(calendar: Calendar, since: date, until: date) -> list[tuple[datetime, datetime]]:
-    """The working intervals that start on the dates from `since` through `until`, merged, in UTC; for a preview."""
-    of = Line(sorted(_intervals(calendar, since, until)))
-    return [(instant(start), instant(end)) for start, end in zip(of.starts, of.ends, strict=True)]
-
-
 def _intervals(calendar: Calendar, since: date, until: date) -> Iterator[tuple[int, int]]:
     zone = _zone(calendar.time_zone)
     on = since

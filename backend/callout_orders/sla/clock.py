@@ -42,7 +42,8 @@ class MilestoneState(StrEnum):
 
 
 class Reopening(StrEnum):
-    """What becomes of the resolution's clock when an order is opened again."""
+    """What becomes of the resolution's clock when an order is opened again. A milestone before it that was never reached,
+    because an answer had solved the order, goes on from what was used, unless the rule is `unbroken`."""
 
     CONTINUE = "continue"
     """It goes on from what was used: the time in which the order counted as resolved does not count."""
@@ -168,10 +169,10 @@ def course(promise: Promise, events: Sequence[Event]) -> Course:
             open_[str(event.reason)] = since, micros(event.until) if event.until else None
         elif event.kind == EventKind.RESUMED and event.reason in open_:
             stops.append((open_.pop(str(event.reason))[0], at))
-        elif event.kind == EventKind.REOPENED and promise.name is MilestoneName.RESOLUTION:
-            if promise.reopening is Reopening.RESTART:
+        elif event.kind == EventKind.REOPENED and promise.reopening is not Reopening.UNBROKEN:
+            if promise.reopening is Reopening.RESTART and promise.name is MilestoneName.RESOLUTION:
                 started = at
-            elif promise.reopening is Reopening.CONTINUE and event.since is not None:
+            elif event.since is not None:
                 stops.append((micros(event.since), at))
     stops += [(since, None) for since, _ in open_.values()]
     ends = [until for _, until in open_.values()]
@@ -251,7 +252,7 @@ def first_due(calendar: Calendar, started_at: datetime, minutes: float) -> datet
 
 
 def left_at(promise: Promise, events: Sequence[Event], *, minutes: float, now: datetime) -> datetime | None:
-    """When so many working minutes are left until the due; None while it is paused, or where that lies before `now`."""
+    """When so many working minutes are left, or were, until the due; None while it is paused."""
     run = course(promise, events)
     at = max(micros(now), run.started)
     if any(since <= at and (until is None or at < until) for since, until in run.stops):

@@ -15,11 +15,13 @@ from uuid import UUID
 import msgspec
 
 from callout_orders.desk.todos import ANSWER_KIND
-from callout_orders.sla import clock, policies, policy
+from callout_orders.sla import clock
 from callout_orders.sla.clock import Event, Facts, MilestoneName, MilestoneState, Stand
-from callout_orders.sla.policy import Rule, SlaPolicy
+from callout_orders.sla.policy import policies, terms
+from callout_orders.sla.policy.terms import Rule, SlaPolicy
 from callout_orders.terms import FINAL
 from callout_store import timers
+from callout_store.journal import Entry
 from callout_store.work import Work
 
 CHANNEL: Final = "sla.check"
@@ -54,17 +56,15 @@ class OrderClock(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     created_at: datetime
     running: bool
-    hold_reason: str | None
     policy: SlaPolicy
     rule: Rule
     facts: Facts
     events: tuple[Event, ...]
     said: dict[str, Said]
-    dues: dict[str, datetime]
 
     def promise(self, name: MilestoneName) -> clock.Promise:
         """What was promised for a milestone."""
-        return policy.promise(self.policy, self.rule, name, self.created_at)
+        return terms.promise(self.policy, self.rule, name, self.created_at)
 
     def stand(self, name: MilestoneName, now: datetime) -> Stand:
         """How a milestone stands."""
@@ -74,6 +74,13 @@ class OrderClock(msgspec.Struct, frozen=True, kw_only=True):
             facts=self.facts,
             now=now,
             missed_at=self.of(name).missed_at,
+        )
+
+    def line(self, kind: str, data: Mapping[str, Any]) -> Entry:
+        """A line of the journal about the order."""
+        told = {"number": self.number, "priority": self.priority, **data}
+        return Entry(
+            kind=kind, entity="work_order", entity_id=self.order_id, order_id=self.order_id, data=told
         )
 
     def of(self, name: MilestoneName) -> Said:
@@ -86,10 +93,10 @@ class OrderClock(msgspec.Struct, frozen=True, kw_only=True):
         if said.missed_at is not None or not self.running or self.state in FINAL:
             return None
         if stands.state is MilestoneState.MISSED:
-            return now if stands.met_at is None else None
+            return now
         if stands.state is not MilestoneState.RUNNING:
             return None
-        for mark in policy.marks(self.policy, self.rule, name):
+        for mark in terms.marks(self.policy, self.rule, name):
             if mark not in said.warned:
                 at = clock.left_at(self.promise(name), self.events, minutes=mark, now=now)
                 return at and max(at, self.created_at)
@@ -97,6 +104,8 @@ class OrderClock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NOTHING: Final = Said()
+_EVENTS: Final = msgspec.json.Decoder(tuple[Event, ...])
+_SAID: Final = msgspec.json.Decoder(dict[str, Said])
 
 
 def key_of(order_id: UUID, name: MilestoneName) -> str:
@@ -119,19 +128,26 @@ async def load(work: Work, order_ids: Iterable[UUID], *, lock: bool = False) -> 
     ids = sorted(set(order_ids))
     if not ids:
         return {}
+    if lock:
+        # In a statement of its own: one that waited for a row's lock reads other tables as they were before it waited.
+        await work.execute(
+            "select 1 from work_order where org_id = callout_org() and id = any($1) order by id for no key update",
+            ids,
+        )
     rows = await work.fetch(
-        f"""
-        select o.id, o.number, o.priority, o.kind, o.state, o.created_at, o.sla_policy, o.respond_due_at, o.arrive_due_at,
-               o.resolve_due_at, o.responded_at, o.arrived_at, o.resolved_at, o.canceled_at, o.closed_at, o.duplicate_of_id,
-               o.hold_reason, c.tier
+        """
+        select o.id, o.number, o.priority, o.kind, o.state, o.created_at, o.sla_policy, o.responded_at, o.arrived_at,
+               o.resolved_at, o.canceled_at, o.closed_at, o.duplicate_of_id, c.tier,
+               (select jsonb_agg(to_jsonb(e) order by e.n)::text from sla_event e
+                where e.org_id = o.org_id and e.order_id = o.id) as events,
+               (select jsonb_object_agg(m.milestone, to_jsonb(m))::text from sla_milestone m
+                where m.org_id = o.org_id and m.order_id = o.id) as said
         from work_order o join customer c on c.org_id = o.org_id and c.id = o.customer_id
-        where o.org_id = callout_org() and o.id = any($1) order by o.id {"for no key update of o" if lock else ""}
+        where o.org_id = callout_org() and o.id = any($1)
         """,
         ids,
     )
-    events = await _events(work, ids)
-    said = await _said(work, ids)
-    stamps = {row["id"]: policy.stamped(row["sla_policy"]) for row in rows}
+    stamps = {row["id"]: terms.stamped(row["sla_policy"]) for row in rows}
     known = await policies.of_versions(work, {version for version, _ in stamps.values()})
     found: dict[UUID, OrderClock] = {}
     for row in rows:
@@ -139,7 +155,7 @@ async def load(work: Work, order_ids: Iterable[UUID], *, lock: bool = False) -> 
         of = known[version]
         rule = (
             of.rule(code)
-            or policy.match(of, tier=row["tier"], kind=row["kind"], priority=row["priority"]).rule
+            or terms.match(of, tier=row["tier"], kind=row["kind"], priority=row["priority"]).rule
         )
         found[row["id"]] = OrderClock(
             order_id=row["id"],
@@ -150,7 +166,6 @@ async def load(work: Work, order_ids: Iterable[UUID], *, lock: bool = False) -> 
             state=row["state"],
             created_at=row["created_at"],
             running=row["duplicate_of_id"] is None,
-            hold_reason=row["hold_reason"],
             policy=of,
             rule=rule,
             facts=Facts(
@@ -160,43 +175,8 @@ async def load(work: Work, order_ids: Iterable[UUID], *, lock: bool = False) -> 
                 resolved_at=row["resolved_at"] or row["closed_at"],
                 canceled_at=row["canceled_at"],
             ),
-            events=tuple(events.get(row["id"], ())),
-            said=said.get(row["id"], {}),
-            dues={name.value: row[column] for name, column in DUES.items()},
-        )
-    return found
-
-
-async def _events(work: Work, ids: list[UUID]) -> dict[UUID, list[Event]]:
-    rows = await work.fetch(
-        """
-        select order_id, n, at, kind, milestone, reason, note, minutes, since, until, data::text as data, actor_id
-        from sla_event where org_id = callout_org() and order_id = any($1) order by order_id, n
-        """,
-        ids,
-    )
-    found: dict[UUID, list[Event]] = {}
-    for row in rows:
-        values = {**dict(row), "data": msgspec.json.decode(row["data"])}
-        found.setdefault(values.pop("order_id"), []).append(Event(**values))
-    return found
-
-
-async def _said(work: Work, ids: list[UUID]) -> dict[UUID, dict[str, Said]]:
-    rows = await work.fetch(
-        """
-        select order_id, milestone, epoch, warned, missed_at, missed_due_at
-        from sla_milestone where org_id = callout_org() and order_id = any($1)
-        """,
-        ids,
-    )
-    found: dict[UUID, dict[str, Said]] = {}
-    for row in rows:
-        found.setdefault(row["order_id"], {})[row["milestone"]] = Said(
-            epoch=row["epoch"],
-            warned=tuple(row["warned"]),
-            missed_at=row["missed_at"],
-            missed_due_at=row["missed_due_at"],
+            events=_EVENTS.decode(row["events"]) if row["events"] else (),
+            said=_SAID.decode(row["said"]) if row["said"] else {},
         )
     return found
 
@@ -253,7 +233,7 @@ async def store(
         """,
         [one.order_id for one in clocks],
         *([stands[one.order_id][name].planning_due_at for one in clocks] for name in MilestoneName),
-        [policy.stamp(one.policy.version, one.rule.code) for one in clocks],
+        [terms.stamp(one.policy.version, one.rule.code) for one in clocks],
         [holding(one) for one in clocks],
         bump,
     )
@@ -302,6 +282,8 @@ async def say(work: Work, given: Sequence[tuple[OrderClock, MilestoneName]]) -> 
 
 async def set_timers(work: Work, clocks: Sequence[OrderClock]) -> None:
     """Set or cancel the timers of clocks, two statements for any number."""
+    # What was put off in this unit of work may cancel a timer that is set here.
+    await work.flush()
     moves: list[tuple[str, datetime | None, str, Mapping[str, Any]]] = []
     rests: list[str] = []
     for one in clocks:

@@ -10,12 +10,12 @@ from uuid import UUID
 from callout_orders import checks
 from callout_orders.sla import clock
 from callout_orders.sla.clock import Event, EventKind, MilestoneName, MilestoneState, Stand
-from callout_orders.sla.clocks import OrderClock, add_events, load, store
+from callout_orders.sla.clocks import OrderClock, add_events, load, payload_of, store
 from callout_orders.sla.pausing import future, room
 from callout_orders.terms import FINAL
 from callout_store import timers
 from callout_store.errors import NotFound, WrongState
-from callout_store.journal import Entry, write
+from callout_store.journal import write
 from callout_store.work import Work
 
 MOVED_CHANNEL: Final = "sla.moved"
@@ -62,30 +62,19 @@ async def move(
     (one,) = await store(work, await add_events(work, [(one, event)]), renewed=(name,))
     await timers.move_many(
         work,
-        [
-            (
-                moved_key(order_id, name),
-                until,
-                MOVED_CHANNEL,
-                {"orderId": str(order_id), "milestone": name.value},
-            )
-        ],
+        [(moved_key(order_id, name), until, MOVED_CHANNEL, payload_of(order_id, name))],
     )
     stands = one.stand(name, work.now)
-    await _note(
-        work,
-        one,
-        "work_order.deadline_moved",
-        {
-            "milestone": name.value,
-            "from": before.planning_due_at,
-            "dueAt": stands.planning_due_at,
-            "originalDueAt": stands.original_due_at,
-            "minutes": minutes,
-            "until": until,
-            "reason": reason,
-        },
-    )
+    told = {
+        "milestone": name.value,
+        "from": before.planning_due_at,
+        "dueAt": stands.planning_due_at,
+        "originalDueAt": stands.original_due_at,
+        "minutes": minutes,
+        "until": until,
+        "reason": reason,
+    }
+    await write(work, one.line("work_order.deadline_moved", told))
     return stands
 
 
@@ -100,12 +89,8 @@ async def restore(work: Work, order_id: UUID, milestone: str) -> bool:
     event = Event(n=0, at=work.now, kind=EventKind.RESTORED, milestone=name.value, data={"why": "person"})
     (one,) = await store(work, await add_events(work, [(one, event)]), renewed=(name,))
     await timers.cancel(work, moved_key(order_id, name))
-    await _note(
-        work,
-        one,
-        "work_order.deadline_restored",
-        {"milestone": name.value, "dueAt": one.stand(name, work.now).planning_due_at, "why": "person"},
-    )
+    told = {"milestone": name.value, "dueAt": one.stand(name, work.now).planning_due_at, "why": "person"}
+    await write(work, one.line("work_order.deadline_restored", told))
     return True
 
 
@@ -123,16 +108,3 @@ async def _open(work: Work, order_id: UUID, name: MilestoneName) -> tuple[OrderC
             entity="milestone", state=state, needed="a milestone that is neither reached nor missed"
         )
     return one, stands
-
-
-async def _note(work: Work, one: OrderClock, kind: str, data: dict[str, object]) -> None:
-    await write(
-        work,
-        Entry(
-            kind=kind,
-            entity="work_order",
-            entity_id=one.order_id,
-            order_id=one.order_id,
-            data={"number": one.number, "priority": one.priority, **data},
-        ),
-    )

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from callout_orders.sla import clock, policies, policy
-from callout_orders.sla.clock import Event, EventKind, MilestoneName
+from callout_orders.sla import clock
+from callout_orders.sla.clock import Event, EventKind, MilestoneName, Reopening
 from callout_orders.sla.clocks import (
     CHANNEL,
     DUES,
@@ -23,6 +23,8 @@ from callout_orders.sla.clocks import (
     payload_of,
     store,
 )
+from callout_orders.sla.pausing import arm_ends
+from callout_orders.sla.policy import policies, terms
 from callout_orders.terms import FINAL
 from callout_store import timers
 from callout_store.ids import new_id
@@ -35,6 +37,7 @@ __all__ = [
     "SETTLE_CHANNEL",
     "Dues",
     "StartClock",
+    "closed",
     "key_of",
     "recompute",
     "reopened",
@@ -97,20 +100,20 @@ async def start(work: Work, orders: Sequence[StartClock]) -> list[Dues]:
 
 
 def _promised(
-    of: policy.SlaPolicy, order: StartClock
+    of: terms.SlaPolicy, order: StartClock
 ) -> tuple[str, dict[MilestoneName, tuple[datetime, datetime]], clock.Promise]:
     """The stamp of such an order, of each milestone its due and when there is something to say about it first, and what is
     promised for its first response."""
-    rule = policy.match(of, tier=order.tier, kind=order.kind, priority=order.priority).rule
+    rule = terms.match(of, tier=order.tier, kind=order.kind, priority=order.priority).rule
     moments: dict[MilestoneName, tuple[datetime, datetime]] = {}
     for name in MilestoneName:
-        promise = policy.promise(of, rule, name, order.created_at)
+        promise = terms.promise(of, rule, name, order.created_at)
         due = clock.first_due(promise.calendar, order.created_at, promise.minutes)
-        marks = policy.marks(of, rule, name)
+        marks = terms.marks(of, rule, name)
         left = promise.minutes - marks[0] if marks else 0
         moments[name] = due, clock.first_due(promise.calendar, order.created_at, left) if marks else due
-    response = policy.promise(of, rule, MilestoneName.FIRST_RESPONSE, order.created_at)
-    return policy.stamp(of.version, rule.code), moments, response
+    response = terms.promise(of, rule, MilestoneName.FIRST_RESPONSE, order.created_at)
+    return terms.stamp(of.version, rule.code), moments, response
 
 
 async def tiers_of(work: Work, customer_ids: Collection[UUID]) -> dict[UUID, str]:
@@ -128,7 +131,7 @@ async def recompute(work: Work, order_ids: Iterable[UUID], why: str, *, bump: in
     held = await load(work, order_ids, lock=True)
     changed: list[tuple[OrderClock, Event]] = []
     for one in held.values():
-        rule = policy.match(one.policy, tier=one.tier, kind=one.kind, priority=one.priority).rule
+        rule = terms.match(one.policy, tier=one.tier, kind=one.kind, priority=one.priority).rule
         if rule.code == one.rule.code or one.state in FINAL:
             continue
         event = Event(
@@ -148,7 +151,7 @@ async def reopened(work: Work, orders: Sequence[tuple[UUID, datetime]], *, bump:
     held = await load(work, since, lock=True)
     events = [
         (
-            one,
+            _anew(one),
             Event(
                 n=0,
                 at=work.now,
@@ -159,7 +162,27 @@ async def reopened(work: Work, orders: Sequence[tuple[UUID, datetime]], *, bump:
         )
         for id_, one in held.items()
     ]
-    await store(work, await add_events(work, events), renewed=(MilestoneName.RESOLUTION,), bump=bump)
+    clocks = await store(work, await add_events(work, events), renewed=(MilestoneName.RESOLUTION,), bump=bump)
+    # A hold whose time was over while its order was closed would hold it for ever.
+    await arm_ends(work, clocks)
+
+
+def _anew(one: OrderClock) -> OrderClock:
+    """The clock for an order that is opened again: with its whole time anew its resolution may be missed anew. The breach of
+    before stays in the events and in the journal."""
+    if one.policy.reopening is not Reopening.RESTART:
+        return one
+    name = MilestoneName.RESOLUTION
+    said = msgspec.structs.replace(one.of(name), missed_at=None, missed_due_at=None)
+    return msgspec.structs.replace(one, said={**one.said, name.value: said})
+
+
+async def closed(work: Work, order_ids: Collection[UUID]) -> None:
+    """Orders were closed: their timers rest, and supervisors are asked no more. A timer that is due is left to tell what
+    was late."""
+    keys = [key_of(id_, name) for id_ in order_ids for name in MilestoneName]
+    await timers.cancel(work, *keys, due_after=work.now)
+    settle_later(work, order_ids)
 
 
 async def responded(

@@ -4,7 +4,7 @@ Several reasons may hold an order at once (waiting for parts, and for the custom
 of those that stop it is gone. One reason holds once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -13,11 +13,11 @@ from callout_orders import checks
 from callout_orders.sla import clock, texts
 from callout_orders.sla.clock import Event, EventKind, MilestoneName, MilestoneState
 from callout_orders.sla.clocks import OrderClock, add_events, load, store
-from callout_orders.sla.policy import REASONS, STATE_REASON
+from callout_orders.sla.policy.terms import REASONS, STATE_REASON
 from callout_orders.terms import FINAL
 from callout_store import timers
 from callout_store.errors import LimitExceeded, NotFound, WrongState
-from callout_store.journal import Entry, write_many
+from callout_store.journal import write_many
 from callout_store.work import Work
 
 texts.know()
@@ -52,7 +52,12 @@ async def pause(
         until = until and future("until", until, now=work.now)
     gather.settle()
     one = await _held(work, order_id)
-    return bool(await _pause(work, [one], reason, note=note, until=until))
+    holding = clock.open_pauses(one.events).get(reason)
+    if holding is not None and until in (None, holding.until):
+        return False
+    room(one)
+    await _pause(work, one, reason, note, until)
+    return True
 
 
 async def resume(work: Work, order_id: UUID, reason: str | None = None, *, note: str = "") -> bool:
@@ -71,7 +76,7 @@ async def resume(work: Work, order_id: UUID, reason: str | None = None, *, note:
     open_ = clock.open_pauses(one.events)
     reasons = [each for each in open_ if reason in (None, each) and not each.startswith(STATE_REASON)]
     for each in reasons:
-        (one,) = await _resume(work, [one], each, note=note)
+        one = await _resume(work, one, each, note)
     return bool(reasons)
 
 
@@ -80,83 +85,62 @@ async def resume_by_itself(work: Work, order_id: UUID, reason: str) -> bool:
     one = (await load(work, [order_id], lock=True)).get(order_id)
     if one is None or one.state in FINAL or reason not in clock.open_pauses(one.events):
         return False
-    await _resume(work, [one], reason, note="")
+    await _resume(work, one, reason)
     return True
 
 
 async def follow_state(work: Work, one: OrderClock) -> None:
     """Stop or free an order's clock as its state now says; its row is locked."""
     wanted = STATE_REASON + one.state
-    for reason in clock.open_pauses(one.events):
+    holding = clock.open_pauses(one.events)
+    for reason in holding:
         if reason.startswith(STATE_REASON) and reason != wanted:
-            (one,) = await _resume(work, [one], reason, note="")
-    if one.policy.pauses.of(wanted) and one.state not in FINAL:
-        await _pause(work, [one], wanted, note="", until=None)
+            one = await _resume(work, one, reason)
+    if one.policy.pauses.of(wanted) and wanted not in holding:
+        await _pause(work, one, wanted)
+
+
+async def arm_ends(work: Work, clocks: Iterable[OrderClock]) -> None:
+    """Set the timers of the holds that end by themselves."""
+    ends: list[tuple[str, datetime | None, str, Mapping[str, Any]]] = [
+        (resume_key(one.order_id, reason), event.until, RESUME_CHANNEL, _payload(one.order_id, reason))
+        for one in clocks
+        for reason, event in clock.open_pauses(one.events).items()
+        if event.until is not None
+    ]
+    if ends:
+        await timers.move_many(work, ends)
 
 
 async def _pause(
-    work: Work, clocks: Iterable[OrderClock], reason: str, *, note: str, until: datetime | None
-) -> list[OrderClock]:
-    given = [one for one in clocks if _is_news(one, reason, until)]
-    for one in given:
-        room(one)
+    work: Work, one: OrderClock, reason: str, note: str = "", until: datetime | None = None
+) -> None:
     event = Event(n=0, at=work.now, kind=EventKind.PAUSED, reason=reason, note=note, until=until)
-    after = await store(work, await add_events(work, [(one, event) for one in given]))
-    if until is not None:
-        await timers.move_many(
-            work,
-            [
-                (
-                    resume_key(one.order_id, reason),
-                    until,
-                    RESUME_CHANNEL,
-                    {"orderId": str(one.order_id), "reason": reason},
-                )
-                for one in after
-            ],
-        )
-    await _note(work, given, after, "held", "paused", {"reason": reason, "note": note, "until": until})
-    return after
+    (after,) = await store(work, await add_events(work, [(one, event)]))
+    await arm_ends(work, [after])
+    await _note(work, one, after, "held", "paused", {"reason": reason, "note": note, "until": until})
 
 
-async def _resume(work: Work, clocks: Sequence[OrderClock], reason: str, *, note: str) -> list[OrderClock]:
+async def _resume(work: Work, one: OrderClock, reason: str, note: str = "") -> OrderClock:
     event = Event(n=0, at=work.now, kind=EventKind.RESUMED, reason=reason, note=note)
-    after = await store(work, await add_events(work, [(one, event) for one in clocks]))
-    await timers.cancel(work, *(resume_key(one.order_id, reason) for one in after))
-    await _note(work, clocks, after, "resumed", "resumed", {"reason": reason, "note": note})
+    (after,) = await store(work, await add_events(work, [(one, event)]))
+    await timers.cancel(work, resume_key(one.order_id, reason))
+    await _note(work, one, after, "resumed", "resumed", {"reason": reason, "note": note})
     return after
 
 
 async def _note(
-    work: Work,
-    before: Sequence[OrderClock],
-    after: Sequence[OrderClock],
-    of_order: str,
-    of_clock: str,
-    data: dict[str, Any],
+    work: Work, was: OrderClock, now: OrderClock, of_order: str, of_clock: str, data: dict[str, Any]
 ) -> None:
-    entries: list[Entry] = []
-    for was, now in zip(before, after, strict=True):
-        turned = [
-            name for name in MilestoneName if _stopped(was, name, work.now) != _stopped(now, name, work.now)
-        ]
-        for kind, wanted in ((f"work_order.{of_order}", True), (f"sla.{of_clock}", bool(turned))):
-            if wanted:
-                entries.append(
-                    Entry(
-                        kind=kind,
-                        entity="work_order",
-                        entity_id=now.order_id,
-                        order_id=now.order_id,
-                        data={"number": now.number, "priority": now.priority, **data, "milestones": turned},
-                    )
-                )
-    await write_many(work, entries)
+    turned = [
+        name for name in MilestoneName if _stopped(was, name, work.now) != _stopped(now, name, work.now)
+    ]
+    kinds = [f"work_order.{of_order}", *([f"sla.{of_clock}"] if turned else [])]
+    await write_many(work, [now.line(kind, {**data, "milestones": turned}) for kind in kinds])
 
 
-def _is_news(one: OrderClock, reason: str, until: datetime | None) -> bool:
-    holding = clock.open_pauses(one.events).get(reason)
-    return holding is None or (until is not None and until != holding.until)
+def _payload(order_id: UUID, reason: str) -> dict[str, str]:
+    return {"orderId": str(order_id), "reason": reason}
 
 
 def room(one: OrderClock) -> None:
@@ -166,7 +150,7 @@ def room(one: OrderClock) -> None:
 
 
 def _stopped(one: OrderClock, name: MilestoneName, now: datetime) -> bool:
-    return one.stand(name, now).state is MilestoneState.PAUSED
+    return one.running and one.stand(name, now).state is MilestoneState.PAUSED
 
 
 async def _held(work: Work, order_id: UUID) -> OrderClock:

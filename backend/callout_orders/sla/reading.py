@@ -7,9 +7,10 @@ from uuid import UUID
 import msgspec
 
 from callout_orders import checks
-from callout_orders.sla import clock, policy, why
+from callout_orders.sla import clock, why
 from callout_orders.sla.clock import MilestoneName
 from callout_orders.sla.clocks import OrderClock, load
+from callout_orders.sla.policy import terms
 from callout_store.work import Work
 
 
@@ -81,7 +82,7 @@ async def holds_by_order_ids(work: Work, order_ids: Sequence[UUID]) -> list[list
 
 
 def _views(one: OrderClock, now: datetime) -> list[MilestoneView]:
-    match = policy.match(one.policy, tier=one.tier, kind=one.kind, priority=one.priority)
+    match = terms.match(one.policy, tier=one.tier, kind=one.kind, priority=one.priority)
     others = tuple(code for code in (match.rule.code, *match.others) if code != one.rule.code)
     views: list[MilestoneView] = []
     for name in MilestoneName:
@@ -98,7 +99,7 @@ def _views(one: OrderClock, now: datetime) -> list[MilestoneView]:
                 rule=one.rule.code,
                 calendar=promise.calendar.code,
                 time_zone=promise.calendar.time_zone,
-                marks=policy.marks(one.policy, one.rule, name),
+                marks=terms.marks(one.policy, one.rule, name),
                 warned=said.warned,
                 epoch=said.epoch,
                 server_now=now,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from callout_orders.sla.clocks import load
 from callout_orders.sla.pausing import follow_state
-from callout_orders.sla.policy import STATES
+from callout_orders.sla.policy.terms import STATES
 from callout_store.work import Work
 
 CHANNEL: Final = "sla.state"

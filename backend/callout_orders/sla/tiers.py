@@ -5,7 +5,7 @@ from uuid import UUID
 from callout_orders import checks
 from callout_orders.intake import lock_counter
 from callout_orders.sla import milestones
-from callout_orders.sla.policy import TIERS
+from callout_orders.sla.policy.terms import TIERS
 from callout_orders.terms import FINAL
 from callout_store.errors import NotFound
 from callout_store.journal import Entry, write, write_many
@@ -24,7 +24,9 @@ async def change_tier(work: Work, customer_id: UUID, tier: str, reason: str = ""
         reason = checks.text("reason", reason, chars_max=1000, blank=True)
     gather.settle()
     # The customer before the counter, as whoever takes in an order holds them.
-    before = await work.fetchval("select tier from customer where id = $1 for no key update", customer_id)
+    before = await work.fetchval(
+        "select tier from customer where org_id = callout_org() and id = $1 for no key update", customer_id
+    )
     if before is None:
         raise NotFound(entity="customer", path="customerId")
     if before == tier:
@@ -39,7 +41,9 @@ async def change_tier(work: Work, customer_id: UUID, tier: str, reason: str = ""
         customer_id,
         [state.value for state in FINAL],
     )
-    await work.execute("update customer set tier = $2 where id = $1", customer_id, tier)
+    await work.execute(
+        "update customer set tier = $2 where org_id = callout_org() and id = $1", customer_id, tier
+    )
     change = {"from": before, "to": tier, "reason": reason}
     await write(
         work,

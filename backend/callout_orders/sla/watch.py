@@ -13,7 +13,7 @@ import msgspec
 
 from callout_orders.desk import todos
 from callout_orders.desk.staff import people
-from callout_orders.sla import clock, policy
+from callout_orders.sla import clock
 from callout_orders.sla.clock import Event, EventKind, MilestoneName, MilestoneState, Stand
 from callout_orders.sla.clocks import (
     SETTLED,
@@ -28,13 +28,15 @@ from callout_orders.sla.clocks import (
     say,
     store,
 )
+from callout_orders.sla.policy import terms
 from callout_orders.terms import FINAL
 from callout_store import timers
-from callout_store.journal import Entry, write
+from callout_store.journal import write
 from callout_store.work import Work
 
 SKEW_MAX: Final = timedelta(seconds=5)
-"""The database's clock fires, this process's clock judges: they may differ by this much."""
+"""The database's clock fires, this process's clock judges: where it is behind by no more than this, a mark is spoken of at
+once; where it is behind by more, after another wait of this long."""
 
 
 async def check(work: Work, order_id: UUID, milestone: str) -> bool:
@@ -46,20 +48,19 @@ async def check(work: Work, order_id: UUID, milestone: str) -> bool:
     """
     name = MilestoneName(milestone)
     one = (await load(work, [order_id], lock=True)).get(order_id)
-    if one is None or not one.running or one.state in FINAL:
+    if one is None or not one.running or one.facts.canceled_at is not None:
         return False
-    stands = one.stand(name, work.now + SKEW_MAX)
-    if stands.met_at is not None and stands.state is not MilestoneState.MISSED:
-        return False
-    if stands.state is MilestoneState.PAUSED:
-        return False
-    said = one.of(name)
+    stands, said = one.stand(name, work.now), one.of(name)
+    waits = stands.met_at is None and stands.state is not MilestoneState.PAUSED
+    left = stands.remaining_seconds - SKEW_MAX.total_seconds()
     passed = [
         mark
-        for mark in policy.marks(one.policy, one.rule, name)
-        if mark not in said.warned and stands.met_at is None and stands.remaining_seconds <= mark * 60
+        for mark in terms.marks(one.policy, one.rule, name)
+        if waits and mark not in said.warned and left <= mark * 60
     ]
-    missed = stands.state is MilestoneState.MISSED and said.missed_at is None
+    # A mark may come a little early; a breach, which nothing takes back, may not.
+    over = stands.state is MilestoneState.MISSED or (waits and stands.planning_due_at <= work.now)
+    missed = over and said.missed_at is None
     if not passed and not missed:
         return False
     said = msgspec.structs.replace(
@@ -131,7 +132,8 @@ async def expire(work: Work, order_id: UUID, milestone: str) -> bool:
     one = (await load(work, [order_id], lock=True)).get(order_id)
     if one is None or one.state in FINAL:
         return False
-    now = work.now + SKEW_MAX
+    # The timer fired, by the database's clock; while firing is allowed at all, this process's is behind by less than this.
+    now = work.now + timedelta(seconds=timers.LEAP_MAX_S)
     last = next(
         (
             event
@@ -145,14 +147,14 @@ async def expire(work: Work, order_id: UUID, milestone: str) -> bool:
     event = Event(n=0, at=work.now, kind=EventKind.RESTORED, milestone=name.value, data={"why": "expired"})
     (one,) = await store(work, await add_events(work, [(one, event)]), renewed=(name,))
     stands = one.stand(name, work.now)
-    await _note(work, one, "work_order.deadline_restored", name, stands, {"why": "expired"})
+    await _note(work, one, "work_order.deadline_restored", stands, {"why": "expired"})
     return True
 
 
 async def _warn(work: Work, one: OrderClock, stands: Stand, said: Said, passed: list[float]) -> None:
     mark = min(passed)
     supervisors: tuple[UUID, ...] = ()
-    call = policy.supervisor_at(one.policy, one.rule, stands.name)
+    call = terms.supervisor_at(one.policy, one.rule, stands.name)
     if call is not None and any(passing <= call for passing in passed):
         supervisors = (await people.supervisors_of(work, [one.order_id])).get(one.order_id, ())
         await todos.ask(
@@ -180,7 +182,6 @@ async def _warn(work: Work, one: OrderClock, stands: Stand, said: Said, passed: 
         work,
         one,
         "sla.warned",
-        stands.name,
         stands,
         {
             "minutes": mark,
@@ -202,26 +203,9 @@ async def _miss(work: Work, one: OrderClock, stands: Stand) -> None:
         data={"dueAt": stands.planning_due_at.isoformat()},
     )
     await add_events(work, [(one, event)])
-    await _note(work, one, "sla.missed", stands.name, stands, {"metAt": stands.met_at})
+    await _note(work, one, "sla.missed", stands, {"metAt": stands.met_at})
 
 
-async def _note(
-    work: Work, one: OrderClock, kind: str, name: MilestoneName, stands: Stand, more: dict[str, Any]
-) -> None:
-    await write(
-        work,
-        Entry(
-            kind=kind,
-            entity="work_order",
-            entity_id=one.order_id,
-            order_id=one.order_id,
-            data={
-                "milestone": name.value,
-                "dueAt": stands.planning_due_at,
-                "number": one.number,
-                "priority": one.priority,
-                "state": one.state,
-                **more,
-            },
-        ),
-    )
+async def _note(work: Work, one: OrderClock, kind: str, stands: Stand, more: dict[str, Any]) -> None:
+    about = {"milestone": stands.name.value, "dueAt": stands.planning_due_at, "state": one.state}
+    await write(work, one.line(kind, {**about, **more}))

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from callout_orders.sla.clock import Event, EventKind, MilestoneName, Promise, Reopening, Stand
-from callout_orders.sla.policy import STATE_REASON, Rule, SlaPolicy
+from callout_orders.sla.policy.terms import STATE_REASON, Rule, SlaPolicy
 
 REASONS: Final = {
     "customer": ("waiting for the customer", "等待客户"),
@@ -76,7 +76,7 @@ def explain(
             en=f"It counts from {when(stands.started_at)} ({promise.calendar.time_zone}).",
             zh=f"自 {when(stands.started_at)}({promise.calendar.time_zone})起计时。",
         ),
-        *(line for event in events if (line := _happened(event, promise, when)) is not None),
+        *(line for event in events if (line := _happened(event, promise, stands, when)) is not None),
         *_ended(stands, missed_due_at, when),
     )
 
@@ -109,7 +109,7 @@ def _promised(of: SlaPolicy, rule: Rule, others: tuple[str, ...], promise: Promi
     )
 
 
-def _happened(event: Event, promise: Promise, when: _When) -> Line | None:
+def _happened(event: Event, promise: Promise, stands: Stand, when: _When) -> Line | None:
     """What an event means for this milestone; None where it means nothing."""
     at, note = event.at, (f" ({event.note})" if event.note else "")
     texts: tuple[str, str] | None = None
@@ -126,8 +126,9 @@ def _happened(event: Event, promise: Promise, when: _When) -> Line | None:
         case EventKind.RESUMED if event.reason in promise.pausing:
             en, zh = REASONS[str(event.reason)]
             texts = f"{when(at)}: no longer {en}.", f"{when(at)}:结束“{zh}”。"
-        case EventKind.REOPENED if promise.name is MilestoneName.RESOLUTION:
-            en, zh = _REOPENING[promise.reopening]
+        case EventKind.REOPENED if stands.met_at is None or at <= stands.met_at:
+            anew = promise.reopening is Reopening.RESTART and promise.name is not MilestoneName.RESOLUTION
+            en, zh = _REOPENING[Reopening.CONTINUE if anew else promise.reopening]
             texts = f"{when(at)}: the order was opened again; {en}.", f"{when(at)}:工单重新打开,{zh}。"
         case EventKind.CHANGED:
             en, zh = _CHANGES.get(str(event.data.get("why")), ("The promise changed", "承诺变更"))
@@ -141,6 +142,9 @@ def _happened(event: Event, promise: Promise, when: _When) -> Line | None:
                 f"{when(at)}: moved by {event.minutes} minutes until {when(event.until)}{note}.",
                 f"{when(at)}:期限延后 {event.minutes} 分钟,有效至 {when(event.until)}{note}。",
             )
+        case EventKind.MISSED if event.milestone == promise.name and at <= stands.started_at:
+            # Of what was promised before the order was opened again; a breach that counts still is told at the end.
+            texts = f"{when(at)}: recorded as missed.", f"{when(at)}:记录为超时。"
         case EventKind.RESTORED if event.milestone == promise.name:
             texts = f"{when(at)}: the original deadline stands again.", f"{when(at)}:恢复原期限。"
         case _:

@@ -103,7 +103,7 @@ async def look_again(work: Work, lines: list[tuple[UUID, Any]]) -> None:
     """The hook over a unit of work's journal lines: the engineers concerned are looked at as soon as it has committed."""
     concerned = engineers_concerned(work, lines)
     if concerned:
-        await timers.move_many(work, [_timer(id_, None, because) for id_, because in concerned.items()])
+        timers.move_later(work, [_timer(id_, None, because) for id_, because in concerned.items()])
         work.owes = True
 
 

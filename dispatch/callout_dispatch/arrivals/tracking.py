@@ -6,9 +6,6 @@ the way to this very order. Whoever asked for service without saying where it is
 link that shows no place at all: anybody may know a number, and must not learn where its owner lives.
 """
 
-import base64
-import hashlib
-import re
 from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
@@ -21,8 +18,9 @@ from callout_dispatch.visit_states import VisitState
 from callout_geo.distance import haversine_m
 from callout_geo.points import Point
 from callout_orders.terms import TO_BE_PLANNED
+from callout_store import link_tokens
 from callout_store.errors import NotFound, TrackLinkExpired, TrackLinkInvalid
-from callout_store.ids import new_id, new_secret
+from callout_store.ids import new_id
 from callout_store.work import Work
 
 TTL: Final = timedelta(days=14)
@@ -36,7 +34,6 @@ LOCALES: Final = frozenset({"en", "zh"})
 OPEN_MAX: Final = 20
 """Links of one order that are open at a time; the oldest end first."""
 
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
 
 Stage = Literal["waiting", "planned", "travelling", "on_site", "done", "could_not_complete", "canceled"]
 _STAGES: Final[dict[str, Stage]] = {
@@ -78,9 +75,10 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
 
 def organisation_of(token: str) -> UUID:
     """The organisation whose link this claims to be; TrackLinkInvalid where it is no token at all."""
-    if not _TOKEN.fullmatch(token):
+    org_id = link_tokens.organisation_of(token)
+    if org_id is None:
         raise TrackLinkInvalid
-    return UUID(bytes=base64.urlsafe_b64decode(token[:22] + "=="))
+    return org_id
 
 
 async def create_link(
@@ -104,8 +102,7 @@ async def create_link(
         work.now,
         OPEN_MAX - 1,
     )
-    organisation = base64.urlsafe_b64encode(work.org_id.bytes).rstrip(b"=").decode()
-    token = f"{organisation}.{new_secret()}"
+    token = link_tokens.new_token(work.org_id)
     await work.execute(
         """
         insert into track_link (id, order_id, token_hash, locale, created_at, created_by, expires_at, shows_place)
@@ -113,7 +110,7 @@ async def create_link(
         """,
         new_id(),
         order_id,
-        _hash(token),
+        link_tokens.digest(token),
         locale,
         work.now,
         work.actor.user_id,
@@ -143,7 +140,7 @@ async def look(work: Work, token: str) -> tuple[Seen, str]:
         select order_id, locale, expires_at, shows_place from track_link
         where org_id = callout_org() and token_hash = $1
         """,
-        _hash(token),
+        link_tokens.digest(token),
     )
     if link is None:
         raise TrackLinkInvalid
@@ -211,7 +208,3 @@ async def look(work: Work, token: str) -> tuple[Seen, str]:
                 position_at=at,
             )
     return seen, link["locale"]
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

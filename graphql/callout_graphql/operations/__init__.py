@@ -33,6 +33,7 @@ from callout_graphql.operations.precheck import PRECHECK
 from callout_graphql.operations.red import RED_LANE
 from callout_graphql.operations.setup import DISPATCH_SETUP
 from callout_graphql.operations.sla import SLA
+from callout_graphql.operations.users import USERS
 
 PULL = """
 query Pull($cursor: String, $limit: Int! = 500, $schemaVersion: Int! = 1, $pending: Int, $holdLeaves: Boolean! = false) {
@@ -369,6 +370,7 @@ OPERATIONS: dict[str, str] = {
     "precheck": PRECHECK,
     "devices": DEVICES,
     "wipe": WIPE,
+    "users": USERS,
     "sign_off_link": SIGN_OFF_LINK,
     "quarantine": QUARANTINE,
     "held": HELD,

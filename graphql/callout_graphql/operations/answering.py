@@ -127,6 +127,8 @@ fragment DeskRow on DeskOrder {
   duplicates
   teamId
   teamCode
+  teamNameEn
+  teamNameZh
   handlerId
   handlerName
   handlerPresence

@@ -41,6 +41,7 @@ query OrderAnswers($orderId: UUID!) {
       score
       state
       decidedVia
+      withdrawn
     }
   }
 }

@@ -200,7 +200,10 @@ class ChannelMutations:
             if not mine:
                 raise NotFound(entity="customer", path="input.customerId")
             contact = mine[0]
-            brought = await files.held(work, input.files, f"user:{who.user_id}", path="input.files")
+            reference = ("app", f"{who.user_id}:{key}"[:120])
+            brought = await files.held(
+                work, input.files, f"user:{who.user_id}", again=reference, path="input.files"
+            )
             request = Request(
                 channel=Channel.APP.value,
                 description=input.description,
@@ -217,7 +220,7 @@ class ChannelMutations:
                 address=input.address,
                 fields=_object(input.fields, "input.fields"),
                 files=files.as_request(brought),
-                references=(("app", f"{who.user_id}:{key}"[:120]),),
+                references=(reference,),
                 own_customer_ids=tuple(dict.fromkeys(one.customer_id for one in own)),
             )
             taken = await take(work, request)

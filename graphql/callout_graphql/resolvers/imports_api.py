@@ -70,27 +70,12 @@ class ImportQueries:
             (order,) = await reading.orders_by_ids(work, [found]) if found is not None else (None,)
             if order is None:
                 raise NotFound(entity="work order", path="orderId")
-            page = await timeline.page(work, order.id, after=after, limit=page_size(first))
-        chinese = info.context.locale.startswith("zh")
+            page = await timeline.page(
+                work, order.id, after=after, limit=page_size(first), locale=info.context.locale
+            )
         return LifePage(
             order_id=order.id,
-            nodes=[
-                LifeEntry(
-                    id=one.id,
-                    at=one.at,
-                    source=one.source,
-                    kind=one.kind,
-                    actor_id=one.actor_id,
-                    actor=one.actor,
-                    role=one.role,
-                    visit_id=one.visit_id,
-                    text=one.text_zh if chinese else one.text_en,
-                    text_en=one.text_en,
-                    text_zh=one.text_zh,
-                    data=cast(Any, one.data),
-                )
-                for one in page.items
-            ],
+            nodes=cast(list[LifeEntry], page.items),
             end_cursor=page.end_cursor,
             has_more=page.has_more,
         )

@@ -6,6 +6,7 @@ from uuid import UUID
 import strawberry
 
 from callout_graphql import sight as sights
+from callout_graphql.connections import page_size
 from callout_graphql.edges import Info
 from callout_graphql.resolvers.mutations_desk import there
 from callout_graphql.scalars import JSON
@@ -40,7 +41,9 @@ class KindQueries:
     ) -> list[OrderKind]:
         """A kind's versions, newest first; `after` goes on below that version."""
         async with info.context.work() as work:
-            return cast(list[OrderKind], await versions.versions(work, code, after=after, limit=first))
+            return cast(
+                list[OrderKind], await versions.versions(work, code, after=after, limit=page_size(first))
+            )
 
     @strawberry.field
     async def check_order_kind(self, info: Info, toml: str) -> KindCheck:

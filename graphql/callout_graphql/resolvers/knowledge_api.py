@@ -1,5 +1,6 @@
 """Answers: suggesting and offering them, what became of them, one order or thousands at once."""
 
+import time
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,11 +19,16 @@ from callout_graphql.types.knowledge import (
     LeftOpen,
     Resolved,
 )
-from callout_orders.knowledge import articles, links, offers, search, standing
+from callout_orders import checks
+from callout_orders.knowledge import articles, decisions, links, offers, search, standing
+from callout_people.principals import Role
 from callout_store.errors import NotFound
 from callout_store.work import Work
 
 ANSWER_PATH = "/a"
+BULK_CHUNK = 500
+BULK_SECONDS = 15.0
+"""After that no further piece is begun: a call that is not answered within 25 s tells nobody what it has done."""
 
 
 @strawberry.type
@@ -100,7 +106,7 @@ class KnowledgeMutations:
 
         async def act(work: Work) -> None:
             await _seen(work, sight, order_id)
-            await offers.solved(work, order_id, offer_id)
+            await decisions.solved(work, order_id, offer_id, via=_via(info.context))
 
         await info.context.run(act)
         return await _again(info.context, order_id)
@@ -112,20 +118,30 @@ class KnowledgeMutations:
 
         async def act(work: Work) -> None:
             await _seen(work, sight, order_id)
-            await offers.did_not_help(work, order_id, reason=reason)
+            await decisions.did_not_help(work, order_id, reason=reason, via=_via(info.context))
 
         await info.context.run(act)
         return await _again(info.context, order_id)
 
     @strawberry.mutation
     async def resolve_by_answer(self, info: Info, order_ids: list[UUID], article_id: UUID) -> Resolved:
-        """Close up to 5,000 orders by one answer; those to which somebody is on the way stay open and are named."""
-        closed, left = await info.context.run(
-            lambda work: offers.resolve_by_answer(work, order_ids, article_id)
-        )
-        return Resolved(
-            closed=closed, left=[LeftOpen(order_id=id_, state=state) for id_, state in left.items()]
-        )
+        """Close up to 5,000 orders by one answer; those to which somebody is on the way stay open and are named. What could
+        not be reached in time is named with the state `later`: it waits to be sent again."""
+        given = checks.batch("orders", list(dict.fromkeys(order_ids)), limit=decisions.BULK_MAX)
+        ends = time.monotonic() + BULK_SECONDS
+        done = Resolved(closed=[], left=[])
+        # In pieces: a surge's orders are not all held under lock for as long as all of them take, and what is done is done.
+        for at in range(0, len(given), BULK_CHUNK):
+            if at and time.monotonic() >= ends:
+                done.left += [LeftOpen(order_id=id_, state="later") for id_ in given[at:]]
+                break
+            some = given[at : at + BULK_CHUNK]
+            closed, left = await info.context.run(
+                lambda work, some=some: decisions.resolve_by_answer(work, some, article_id)  # type: ignore[misc]
+            )
+            done.closed += closed
+            done.left += [LeftOpen(order_id=id_, state=state) for id_, state in left.items()]
+        return done
 
     @strawberry.mutation
     async def create_answer_link(self, info: Info, order_id: UUID, locale: str | None = None) -> AnswerLink:
@@ -134,6 +150,11 @@ class KnowledgeMutations:
         spoken = locale or context.locale
         token = await context.run(lambda work: links.create_link(work, order_id, spoken))
         return AnswerLink(url=f"{context.base_url}{ANSWER_PATH}/{token}", order_id=order_id)
+
+
+def _via(context: Context) -> str:
+    """Who says it: a customer who signed in is no desk."""
+    return decisions.CUSTOMER if context.who.role is Role.CUSTOMER_CONTACT else "desk"
 
 
 async def _seen(work: Work, sight: sights.Sight, order_id: UUID) -> None:

@@ -18,6 +18,7 @@ from callout_graphql.types.desk import (
     WorkOrder,
 )
 from callout_orders import customers, order_planning, orders
+from callout_orders.channels import files
 from callout_orders.precheck import taking
 from callout_orders.precheck.terms import Taken
 from callout_orders.visiting_hours import Opening
@@ -169,7 +170,10 @@ class DeskMutations:
 
         async def act(work: Work) -> Taken:
             await engineers.check_skills(work, [("skills", request.skills)])
-            return await taking.take(work, request)
+            whole = await files.brought_with(work, request, info.context.who.user_id, "input.files")
+            taken = await taking.take(work, whole)
+            await files.stay_with(work, whole, taken.id)
+            return taken
 
         made = await info.context.run(act)
         return await _order(info, made.id)

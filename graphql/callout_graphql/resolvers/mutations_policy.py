@@ -10,6 +10,7 @@ from callout_graphql.edges import Info
 from callout_graphql.resolvers.queries_policy import settings_of
 from callout_graphql.scalars import JSON
 from callout_graphql.types.policy import DispatchSettings, SchedulingPolicy
+from callout_orders.versioned import Version
 from callout_store.work import Work
 
 
@@ -26,7 +27,7 @@ class PolicyMutations:
         What `body` leaves out is as in the house's own (`schedulingPolicy(version: 0)`).
         """
 
-        async def act(work: Work) -> policies.PolicyVersion:
+        async def act(work: Work) -> Version:
             given: Any = body
             n = await policies.save(work, given, note=note, activate=activate)
             return await policies.get(work, n)
@@ -37,11 +38,7 @@ class PolicyMutations:
     async def activate_scheduling_policy(self, info: Info, version: int) -> SchedulingPolicy:
         """Decide by this version from now on; 0 goes back to the house's own."""
 
-        async def act(work: Work) -> policies.PolicyVersion:
-            await policies.activate(work, version)
-            return await policies.get(work, version)
-
-        return cast(SchedulingPolicy, await info.context.run(act))
+        return cast(SchedulingPolicy, await info.context.run(lambda work: policies.activate(work, version)))
 
     @strawberry.mutation
     async def set_dispatch_settings(

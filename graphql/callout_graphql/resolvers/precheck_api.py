@@ -23,6 +23,7 @@ from callout_graphql.types.precheck import (
     PrecheckSettings,
     Product,
 )
+from callout_orders.channels import files
 from callout_orders.precheck import keywords, products, settings, taking
 from callout_orders.precheck.alike import links, search
 from callout_orders.terms import Channel
@@ -97,6 +98,7 @@ class PrecheckQueries:
         tags, who was recognised, duplicates. Nothing is written."""
         request = request_of(input, info.context.locale)
         async with info.context.work() as work:
+            request = await files.brought_with(work, request, info.context.who.user_id, "input.files")
             return cast(OrderCheck, await taking.check(work, request))
 
     @strawberry.field
@@ -207,7 +209,7 @@ class PrecheckMutations:
         """Change how requests are looked at; everything that is wrong is said at once."""
 
         async def act(work: Work) -> settings.Stored:
-            now = (await settings.stored(work)).settings
+            now = (await settings.held(work)).settings
             return await settings.save(work, _changed(now, input), revision)
 
         return _shown(await info.context.run(act))

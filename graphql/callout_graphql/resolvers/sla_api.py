@@ -15,12 +15,16 @@ from callout_graphql.scalars import JSON
 from callout_graphql.types.desk import Customer, WorkOrder
 from callout_graphql.types.sla import SlaPolicy, SlaTried, SlaTry
 from callout_orders import checks
-from callout_orders.sla import pausing, policies, policy, policy_body, preview, tiers
+from callout_orders.sla import pausing, tiers
+from callout_orders.sla.policy import body as policy_body
+from callout_orders.sla.policy import policies, preview, terms
 from callout_orders.terms import Priority
+from callout_orders.versioned import Version
 from callout_store.errors import NotFound
 from callout_store.work import Work
 
 TRIES_MAX: Final = 20
+KIND_CHARS_MAX: Final = 40
 
 
 @strawberry.type
@@ -48,7 +52,7 @@ class SlaQueries:
         """What a policy that is not stored would promise; refused with everything that is wrong with it. 20 tries at most."""
         given: Any = body
         gather = checks.Gather()
-        of = policy.STANDARD
+        of = terms.STANDARD
         with gather:
             of = policy_body.read(given)
         with gather:
@@ -83,7 +87,7 @@ class SlaMutations:
         What `body` leaves out is as in the house's own (`slaPolicy(version: 0)`); `rules` must be there.
         """
 
-        async def act(work: Work) -> policies.PolicyVersion:
+        async def act(work: Work) -> Version:
             given: Any = body
             n = await policies.save(work, given, note=note, activate=activate)
             return await policies.get(work, n)
@@ -94,18 +98,14 @@ class SlaMutations:
     async def activate_sla_policy(self, info: Info, version: int) -> SlaPolicy:
         """Take new orders in by this version from now on; 0 goes back to the house's own. Orders that run keep theirs."""
 
-        async def act(work: Work) -> policies.PolicyVersion:
-            await policies.activate(work, version)
-            return await policies.get(work, version)
-
-        return cast(SlaPolicy, await info.context.run(act))
+        return cast(SlaPolicy, await info.context.run(lambda work: policies.activate(work, version)))
 
     @strawberry.mutation
     async def hold_work_order(
         self, info: Info, id: UUID, reason: str, note: str = "", until: datetime | None = None
     ) -> WorkOrder:
         """Put an order on hold: customer, parts, access, other. Its policy says which milestones stand still. With `until`
-        it goes on by itself. The same reason again changes nothing."""
+        it goes on by itself. The same reason again changes nothing but its `until`."""
         await info.context.run(lambda work: pausing.pause(work, id, reason, note=note, until=until))
         return await _order(info, id)
 
@@ -134,7 +134,9 @@ def _check_tries(tries: Sequence[SlaTry]) -> None:
     gather = checks.Gather()
     for n, one in enumerate(tries):
         with gather:
-            checks.one_of(f"tries.{n}.tier", one.tier, frozenset(policy.TIERS))
+            checks.one_of(f"tries.{n}.tier", one.tier, frozenset(terms.TIERS))
+        with gather:
+            checks.text(f"tries.{n}.kind", one.kind, chars_max=KIND_CHARS_MAX)
         with gather:
             checks.one_of(f"tries.{n}.priority", one.priority, frozenset(p.value for p in Priority))
         with gather:
@@ -147,7 +149,7 @@ def _check_tries(tries: Sequence[SlaTry]) -> None:
     gather.settle()
 
 
-def _tried(of: policy.SlaPolicy, tries: Sequence[SlaTry]) -> list[SlaTried]:
+def _tried(of: terms.SlaPolicy, tries: Sequence[SlaTry]) -> list[SlaTried]:
     return [
         cast(
             SlaTried,

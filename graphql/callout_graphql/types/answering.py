@@ -44,6 +44,8 @@ class DeskOrder:
     duplicates: int
     team_id: UUID | None
     team_code: str | None
+    team_name_en: str | None
+    team_name_zh: str | None
     handler_id: UUID | None
     handler_name: str | None
     handler_presence: str

@@ -82,7 +82,7 @@ class Import:
             )
         kept = found[:size]
         return ImportRowPage(
-            nodes=[import_row(row, info.context.locale) for row in kept],
+            nodes=cast(list[ImportRow], [runs.spoken(row, info.context.locale) for row in kept]),
             end_cursor=str(kept[-1].n) if kept else None,
             has_more=len(found) > size,
         )
@@ -158,24 +158,3 @@ class LifePage:
     nodes: list[LifeEntry]
     end_cursor: str | None
     has_more: bool
-
-
-def import_row(row: runs.RunRow, locale: str) -> ImportRow:
-    """A row with its faults in the reader's language."""
-    language = "zh" if locale.startswith("zh") else "en"
-    return ImportRow(
-        row=row.n,
-        state=row.state,
-        cells=row.cells,
-        order_id=row.order_id,
-        faults=[
-            ImportFault(
-                column=fault["column"],
-                field=fault["field"],
-                code=fault["code"],
-                reason=fault["reason"],
-                text=fault[language],
-            )
-            for fault in row.faults
-        ],
-    )

@@ -48,7 +48,8 @@ class AnswerSuggestion:
 @strawberry.type
 class AnswerOffer:
     """An answer that was offered for an order, as it read then. `state`: offered, solved, did_not_help, passed (another
-    one solved it). `decidedVia`: link (the customer), desk, bulk."""
+    one solved it, or a later revision took its place). `decidedVia`: link (the customer), desk, bulk. `withdrawn`: its
+    article was retired since, or is for the staff alone."""
 
     id: UUID
     order_id: UUID
@@ -65,6 +66,7 @@ class AnswerOffer:
     decided_at: datetime | None
     decided_by: UUID | None
     decided_via: str | None
+    withdrawn: bool
 
 
 @strawberry.type
@@ -77,7 +79,8 @@ class AnswerLink:
 
 @strawberry.type
 class LeftOpen:
-    """An order that an answer could not close: `state` is what kept it from it, `missing` where there is none."""
+    """An order that an answer could not close: `state` is what kept it from it, `missing` where there is none,
+    `later` where the call had no time left for it: it waits to be sent again."""
 
     order_id: UUID
     state: str

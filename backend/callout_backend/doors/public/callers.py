@@ -3,7 +3,9 @@
 A guard runs before Litestar reads parameters and body: a stranger learns nothing about what is wrong with either.
 """
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
 from uuid import UUID
 
 from litestar import Request
@@ -17,8 +19,9 @@ from callout_people import api_keys
 from callout_people.principals import Principal, Right, require_right
 from callout_store.errors import BadField, NotAuthenticated
 from callout_store.ids import parse_id
-from callout_store.work import Actor, Database
+from callout_store.work import Actor, Database, Work
 
+T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
 KEY_HEADER = "x-api-key"
 
@@ -79,3 +82,13 @@ def database(request: AnyRequest) -> Database:
     """The application's database."""
     db: Database = request.app.state.db
     return db
+
+
+def work_of(request: AnyRequest) -> AbstractAsyncContextManager[Work]:
+    """A unit of work in the caller's name, to read in."""
+    return database(request).work(caller(request).org_id, actor=actor(request))
+
+
+async def acted(request: AnyRequest, act: Callable[[Work], Awaitable[T]]) -> T:
+    """What `act` does in the caller's name, done again where the database asks for it."""
+    return await database(request).run(caller(request).org_id, act, actor=actor(request))

@@ -55,6 +55,7 @@ REFUSALS: Final[dict[str, str]] = {
     "415": "A body of this kind is not read here.",
     "422": "Something in it is not acceptable; `errors` names all of it.",
     "429": "Too many calls with this key; wait `Retry-After` seconds.",
+    "500": "A fault of ours; it was recorded. `requestId` finds it again.",
     "503": "Busy; the same request may be sent again.",
 }
 EXAMPLE: Final = {

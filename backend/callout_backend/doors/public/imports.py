@@ -1,6 +1,7 @@
 """`/v1/imports`: a CSV or xlsx in, what became of each row out."""
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -14,12 +15,11 @@ from litestar.types import ControllerRouterHandler
 
 from callout_backend.doors.public.callers import (
     AnyRequest,
-    actor,
-    caller,
+    acted,
     cursor_id,
-    database,
     language,
     needs,
+    work_of,
 )
 from callout_backend.doors.public.orders import After, First
 from callout_backend.doors.public.terms import (
@@ -31,11 +31,12 @@ from callout_backend.doors.public.terms import (
 )
 from callout_backend.jobs.sheets import read_sheet
 from callout_orders.imports import runs, templates
-from callout_orders.imports.mapping import Config, config_of
+from callout_orders.imports.mapping import SHEET_NAME_CHARS_MAX, Config, checked, config_of
 from callout_orders.imports.sheets import FILE_BYTES_MAX
 from callout_people.organisations import organisation
 from callout_people.principals import Right
 from callout_store.errors import BadField, BadRequestBody
+from callout_store.work import Work
 
 READ, WRITE = needs(Right.IMPORTS_READ), needs(Right.IMPORTS_MANAGE)
 TAGS = ["Imports and exports"]
@@ -91,7 +92,10 @@ async def create_import(
     ] = True,
     template: Annotated[str | None, QueryParameter(description="A saved template's name.")] = None,
     sheet: Annotated[
-        str | None, QueryParameter(description="Which sheet of a workbook; the first visible one.")
+        str | None,
+        QueryParameter(
+            max_length=SHEET_NAME_CHARS_MAX, description="Which sheet of a workbook; the first visible one."
+        ),
     ] = None,
     system: Annotated[
         str | None,
@@ -107,11 +111,9 @@ async def create_import(
     order, however often they come; without a column of references, rows with the same content are.
     """
     name, data, given = await _file(request)
-    who = caller(request)
-    db = database(request)
     template_id: UUID | None = None
     config = Config() if given is None else config_of(given)
-    async with db.work(who.org_id, actor=actor(request)) as work:
+    async with work_of(request) as work:
         zone = (await organisation(work)).time_zone
         if template is not None:
             if given is not None:
@@ -120,11 +122,10 @@ async def create_import(
             template_id, config = saved.id, saved.config
     if system is not None:
         config = msgspec.structs.replace(config, system=system)
-    found = await read_sheet(
-        data, sheet=sheet or config.sheet, known=[column.header for column in config.columns]
-    )
-    run = await db.run(
-        who.org_id,
+    known = [column.header for column in checked(config).columns]
+    found = await read_sheet(data, sheet=sheet or config.sheet, known=known)
+    run = await acted(
+        request,
         lambda work: runs.begin(
             work,
             found,
@@ -137,7 +138,6 @@ async def create_import(
             dry_run=dry_run,
             locale=language(request),
         ),
-        actor=actor(request),
     )
     return import_of(run)
 
@@ -145,7 +145,7 @@ async def create_import(
 @get("/v1/imports", guards=[READ], tags=TAGS, operation_id="listImports", summary="List imports")
 async def list_imports(request: AnyRequest, first: First = 50, after: After = None) -> ImportPage:
     """Newest first."""
-    async with _work(request) as work:
+    async with work_of(request) as work:
         page = await runs.page(work, after=cursor_id(after), limit=first)
     return ImportPage(
         items=[import_of(run) for run in page.items], end_cursor=page.end_cursor, has_more=page.has_more
@@ -161,7 +161,7 @@ async def list_imports(request: AnyRequest, first: First = 50, after: After = No
 )
 async def get_import(request: AnyRequest, import_id: FromPath[UUID]) -> Import:
     """Counts, state, and how long the rest will take."""
-    async with _work(request) as work:
+    async with work_of(request) as work:
         return import_of(await runs.get(work, import_id))
 
 
@@ -175,11 +175,7 @@ async def get_import(request: AnyRequest, import_id: FromPath[UUID]) -> Import:
 )
 async def start_import(request: AnyRequest, import_id: FromPath[UUID]) -> Import:
     """The same rows, for real; those that fail stop no others."""
-    return import_of(
-        await database(request).run(
-            caller(request).org_id, lambda work: runs.start(work, import_id), actor=actor(request)
-        )
-    )
+    return await _act(request, runs.start, import_id)
 
 
 @post(
@@ -192,11 +188,7 @@ async def start_import(request: AnyRequest, import_id: FromPath[UUID]) -> Import
 )
 async def cancel_import(request: AnyRequest, import_id: FromPath[UUID]) -> Import:
     """It stops after the batch in hand; orders that were taken in stay."""
-    return import_of(
-        await database(request).run(
-            caller(request).org_id, lambda work: runs.cancel(work, import_id), actor=actor(request)
-        )
-    )
+    return await _act(request, runs.cancel, import_id)
 
 
 @get(
@@ -209,15 +201,15 @@ async def cancel_import(request: AnyRequest, import_id: FromPath[UUID]) -> Impor
 async def list_rows(
     request: AnyRequest,
     import_id: FromPath[UUID],
-    row_state: Annotated[RowState | None, QueryParameter(name="state")] = None,
+    state_: Annotated[RowState | None, QueryParameter(name="state")] = None,
     first: First = 50,
     after: After = None,
 ) -> ImportRowPage:
     """In the sheet's order, with everything that is wrong with a row, in the reader's language."""
-    async with _work(request) as work:
+    async with work_of(request) as work:
         await runs.get(work, import_id)
         rows = await runs.rows_page(
-            work, import_id, state=row_state, after=runs.parse_row_cursor(after), limit=first + 1
+            work, import_id, state=state_, after=runs.parse_row_cursor(after), limit=first + 1
         )
     kept = rows[:first]
     return ImportRowPage(
@@ -252,8 +244,10 @@ async def _file(request: AnyRequest) -> tuple[str, bytes, Any]:
     return file.filename or "import", await file.read(), given
 
 
-def _work(request: AnyRequest) -> Any:
-    return database(request).work(caller(request).org_id, actor=actor(request))
+async def _act(
+    request: AnyRequest, act: Callable[[Work, UUID], Awaitable[runs.Run]], import_id: UUID
+) -> Import:
+    return import_of(await acted(request, lambda work: act(work, import_id)))
 
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (

@@ -2,17 +2,28 @@
 
 import hashlib
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any, Final
+from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
 from litestar import Response, get, post
+from litestar.di import NamedDependency, Provide
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from callout_backend.doors.bodies import only_json
-from callout_backend.doors.public.callers import AnyRequest, actor, caller, cursor_id, database, needs
+from callout_backend.doors.public.callers import (
+    AnyRequest,
+    acted,
+    actor,
+    caller,
+    cursor_id,
+    database,
+    needs,
+    work_of,
+)
 from callout_backend.doors.public.terms import (
     Cancellation,
     MadeOrder,
@@ -21,8 +32,6 @@ from callout_backend.doors.public.terms import (
     Note,
     Order,
     OrderPage,
-    OrderState,
-    Priority,
     Reference,
     TimelineEntry,
     TimelinePage,
@@ -33,6 +42,7 @@ from callout_graphql import timeline
 from callout_orders import order_notes, orders, reading
 from callout_orders.imports import listing
 from callout_orders.imports.idempotency import keep, known
+from callout_orders.imports.listing import OrderState, Priority
 from callout_orders.precheck.taking import take
 from callout_orders.precheck.terms import Request
 from callout_people.principals import Right
@@ -44,15 +54,45 @@ KEY_CHARS_MAX = 200
 READ, WRITE = needs(Right.ORDERS_READ), needs(Right.ORDERS_MANAGE)
 TAGS = ["Orders"]
 
+TAKES_JSON: Final[dict[str, Any]] = {
+    "guards": [WRITE],
+    "request_max_body_size": BODY_BYTES_MAX,
+    "before_request": only_json,
+}
+
 First = Annotated[int, QueryParameter(ge=1, le=200, description="Items a page.")]
 After = Annotated[str | None, QueryParameter(description="`endCursor` of the page before.")]
 
 
+def order_filters(
+    # `state` is Litestar's own; a refusal names the parameter by ours, without the underscore.
+    state_: Annotated[list[OrderState] | None, QueryParameter(name="state")] = None,
+    priority: FromQuery[list[Priority] | None] = None,
+    kind: FromQuery[list[str] | None] = None,
+    channel: FromQuery[list[str] | None] = None,
+    number: Annotated[str | None, QueryParameter(description="A part of the number.")] = None,
+    customer_id: Annotated[UUID | None, QueryParameter(name="customerId")] = None,
+    site_id: Annotated[UUID | None, QueryParameter(name="siteId")] = None,
+) -> reading.OrderFilters:
+    """Which orders are meant, by what the address says of them."""
+    return reading.OrderFilters(
+        states=tuple(state_ or ()),
+        priorities=tuple(priority or ()),
+        kinds=tuple(kind or ()),
+        channels=tuple(channel or ()),
+        number=number,
+        customer_id=customer_id,
+        site_id=site_id,
+    )
+
+
+FILTERS: Final = {"filters": Provide(order_filters, sync_to_thread=False)}
+FromFilters = NamedDependency[reading.OrderFilters]
+
+
 @post(
     "/v1/orders",
-    guards=[WRITE],
-    request_max_body_size=BODY_BYTES_MAX,
-    before_request=only_json,
+    **TAKES_JSON,
     status_code=201,
     tags=TAGS,
     operation_id="createOrder",
@@ -78,7 +118,7 @@ async def create_order(
     The same `references` or the same `Idempotency-Key` lead to the order that exists, with 200 instead of 201: after a lost
     answer, send the same again.
     """
-    who = caller(request)
+    locale = caller(request).locale
     digest = hashlib.sha256(msgspec.json.encode(data)).digest()
 
     async def act(work: Work) -> tuple[MadeOrder, bool]:
@@ -88,7 +128,7 @@ async def create_order(
         ):
             return await _made_before(work, order_id), True
         await engineers.check_skills(work, [("skills", data.skills)])
-        taken = await take(work, _request(data, who.locale))
+        taken = await take(work, _request(data, locale))
         if idempotency_key is not None:
             await keep(work, idempotency_key, taken.id)
         made = MadeOrder(
@@ -105,7 +145,7 @@ async def create_order(
         )
         return made, taken.existing
 
-    made, existing = await database(request).run(who.org_id, act, actor=actor(request))
+    made, existing = await acted(request, act)
     return Response(made, status_code=200 if existing else 201, headers={"Location": f"/v1/orders/{made.id}"})
 
 
@@ -115,16 +155,11 @@ async def create_order(
     tags=TAGS,
     operation_id="listOrders",
     summary="List orders",
+    dependencies=FILTERS,
 )
 async def list_orders(
     request: AnyRequest,
-    states: Annotated[list[OrderState] | None, QueryParameter(name="state")] = None,
-    priority: FromQuery[list[Priority] | None] = None,
-    kind: FromQuery[list[str] | None] = None,
-    channel: FromQuery[list[str] | None] = None,
-    number: Annotated[str | None, QueryParameter(description="A part of the number.")] = None,
-    customer_id: Annotated[UUID | None, QueryParameter(name="customerId")] = None,
-    site_id: Annotated[UUID | None, QueryParameter(name="siteId")] = None,
+    filters: FromFilters,
     updated_since: Annotated[
         datetime | None,
         QueryParameter(
@@ -139,24 +174,14 @@ async def list_orders(
     """Newest first, or with `updatedSince` by what happened last."""
     cursor = cursor_id(after)
     now = database(request).machine_clock.now()
-    filtered = any((states, priority, kind, channel, number, customer_id, site_id))
     if updated_since is not None and updated_since.tzinfo is None:
         raise BadField(path="updatedSince", why="the time has no time zone")
-    if updated_since is not None and filtered:
+    if updated_since is not None and filters != reading.OrderFilters():
         raise BadField(path="updatedSince", why="it is not combined with other filters")
-    async with database(request).work(caller(request).org_id, actor=actor(request)) as work:
+    async with work_of(request) as work:
         if updated_since is not None:
             found = await listing.changed_since(work, updated_since, cursor, first)
         else:
-            filters = reading.OrderFilters(
-                states=tuple(states or ()),
-                priorities=tuple(priority or ()),
-                kinds=tuple(kind or ()),
-                channels=tuple(channel or ()),
-                number=number,
-                customer_id=customer_id,
-                site_id=site_id,
-            )
             found = await listing.page(work, filters, cursor, first)
     return OrderPage(
         items=[order_of(one) for one in found.items],
@@ -175,7 +200,7 @@ async def list_orders(
 )
 async def get_order(request: AnyRequest, order_id: FromPath[UUID]) -> Order:
     """One order."""
-    async with database(request).work(caller(request).org_id, actor=actor(request)) as work:
+    async with work_of(request) as work:
         return await _order(work, order_id)
 
 
@@ -188,7 +213,7 @@ async def get_order(request: AnyRequest, order_id: FromPath[UUID]) -> Order:
 )
 async def get_by_number(request: AnyRequest, number: FromPath[str]) -> Order:
     """The order with this number (`WO-000123`)."""
-    async with database(request).work(caller(request).org_id, actor=actor(request)) as work:
+    async with work_of(request) as work:
         return await _order(work, await reading.order_id_by_number(work, number))
 
 
@@ -201,17 +226,16 @@ async def get_by_number(request: AnyRequest, number: FromPath[str]) -> Order:
 )
 async def get_by_reference(request: AnyRequest, system: FromPath[str], reference: FromPath[str]) -> Order:
     """The order that this id of that system belongs to. A reference may hold slashes."""
-    async with database(request).work(caller(request).org_id, actor=actor(request)) as work:
-        return await _order(
-            work, await reading.order_id_by_reference(work, system, reference.removeprefix("/"))
-        )
+    # As it was sent: by now slashes within are slashes between, and two of them one, which is another order's reference.
+    _, _, sent = request.scope["raw_path"].partition(b"/by-reference/")
+    system, _, reference = (unquote(part) for part in sent.decode("ascii").partition("/"))
+    async with work_of(request) as work:
+        return await _order(work, await reading.order_id_by_reference(work, system, reference))
 
 
 @post(
     "/v1/orders/{order_id:uuid}/references",
-    guards=[WRITE],
-    request_max_body_size=BODY_BYTES_MAX,
-    before_request=only_json,
+    **TAKES_JSON,
     status_code=200,
     tags=TAGS,
     operation_id="linkReference",
@@ -224,14 +248,12 @@ async def link_reference(request: AnyRequest, order_id: FromPath[UUID], data: JS
         await orders.link_reference(work, order_id, data.system, data.reference)
         return await _order(work, order_id)
 
-    return await database(request).run(caller(request).org_id, act, actor=actor(request))
+    return await acted(request, act)
 
 
 @post(
     "/v1/orders/{order_id:uuid}/notes",
-    guards=[WRITE],
-    request_max_body_size=BODY_BYTES_MAX,
-    before_request=only_json,
+    **TAKES_JSON,
     status_code=201,
     tags=TAGS,
     operation_id="addNote",
@@ -239,19 +261,12 @@ async def link_reference(request: AnyRequest, order_id: FromPath[UUID], data: JS
 )
 async def add_note(request: AnyRequest, order_id: FromPath[UUID], data: JSONBody[NewNote]) -> Note:
     """The note stands in the order's timeline. Sending it twice adds it twice."""
-    id_ = await database(request).run(
-        caller(request).org_id,
-        lambda work: order_notes.add_note(work, order_id, data.text),
-        actor=actor(request),
-    )
-    return Note(id=id_)
+    return Note(id=await acted(request, lambda work: order_notes.add_note(work, order_id, data.text)))
 
 
 @post(
     "/v1/orders/{order_id:uuid}/cancel",
-    guards=[WRITE],
-    request_max_body_size=BODY_BYTES_MAX,
-    before_request=only_json,
+    **TAKES_JSON,
     status_code=200,
     tags=TAGS,
     operation_id="cancelOrder",
@@ -264,7 +279,7 @@ async def cancel_order(request: AnyRequest, order_id: FromPath[UUID], data: JSON
         await assign.cancel_order(work, order_id, data.reason, data.revision)
         return await _order(work, order_id)
 
-    return await database(request).run(caller(request).org_id, act, actor=actor(request))
+    return await acted(request, act)
 
 
 @get(
@@ -278,27 +293,11 @@ async def get_timeline(
     request: AnyRequest, order_id: FromPath[UUID], first: First = 50, after: After = None
 ) -> TimelinePage:
     """What happened to the order, whoever wrote it down: journal, visits, files, parts, notices, messages. Oldest first."""
-    async with database(request).work(caller(request).org_id, actor=actor(request)) as work:
+    async with work_of(request) as work:
         await _order(work, order_id)
-        page = await timeline.page(work, order_id, after=after, limit=first)
-    chinese = actor(request).locale.startswith("zh")
+        page = await timeline.page(work, order_id, after=after, limit=first, locale=actor(request).locale)
     return TimelinePage(
-        items=[
-            TimelineEntry(
-                id=one.id,
-                at=one.at,
-                source=one.source,
-                kind=one.kind,
-                actor=one.actor,
-                role=one.role,
-                visit_id=one.visit_id,
-                text=one.text_zh if chinese else one.text_en,
-                text_en=one.text_en,
-                text_zh=one.text_zh,
-                data=one.data,
-            )
-            for one in page.items
-        ],
+        items=[msgspec.convert(one, TimelineEntry, from_attributes=True) for one in page.items],
         end_cursor=page.end_cursor,
         has_more=page.has_more,
     )

@@ -3,30 +3,24 @@
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from litestar import Response, get
 from litestar.background_tasks import BackgroundTask
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery
 from litestar.response import File, Stream
 from litestar.types import ControllerRouterHandler
 
 from callout_backend.doors.public.callers import (
     AnyRequest,
-    actor,
-    caller,
-    database,
     language,
     needs,
+    work_of,
 )
-from callout_backend.doors.public.terms import (
-    OrderState,
-    Priority,
-)
-from callout_orders import reading
+from callout_backend.doors.public.orders import FILTERS, FromFilters
 from callout_orders.imports import exports, listing, runs
 from callout_people.organisations import organisation
 from callout_people.principals import Right
@@ -83,42 +77,26 @@ async def errors(
     operation_id="exportOrders",
     summary="Orders as a table",
     responses=FILE_ANSWER,
+    dependencies=FILTERS,
 )
 async def export_orders(
-    request: AnyRequest,
-    format: FromQuery[Format] = "csv",
-    states: Annotated[list[OrderState] | None, QueryParameter(name="state")] = None,
-    priority: FromQuery[list[Priority] | None] = None,
-    kind: FromQuery[list[str] | None] = None,
-    channel: FromQuery[list[str] | None] = None,
-    number: FromQuery[str | None] = None,
-    customer_id: Annotated[UUID | None, QueryParameter(name="customerId")] = None,
-    site_id: Annotated[UUID | None, QueryParameter(name="siteId")] = None,
+    request: AnyRequest, filters: FromFilters, format: FromQuery[Format] = "csv"
 ) -> Response[Any]:
     """Filters as of the list; times are the organisation's local ones. At most 50,000 orders: filter for less.
 
     Texts that a program could take for a formula have an apostrophe before them in CSV; in xlsx they are texts.
     """
-    filters = reading.OrderFilters(
-        states=tuple(states or ()),
-        priorities=tuple(priority or ()),
-        kinds=tuple(kind or ()),
-        channels=tuple(channel or ()),
-        number=number,
-        customer_id=customer_id,
-        site_id=site_id,
-    )
-    async with _work(request) as work:
+    async with work_of(request) as work:
         zone = ZoneInfo((await organisation(work)).time_zone)
         # Refused before the first byte is sent: afterwards nobody would see that something is missing.
         await listing.check_count(work, filters, exports.ROWS_MAX)
-    db, who, spoken, acting = database(request), caller(request), language(request), actor(request)
+    spoken = language(request)
 
     async def rows() -> AsyncIterator[list[exports.Cell]]:
         after: UUID | None = None
         sent = 0
         while sent < exports.ROWS_MAX:
-            async with db.work(who.org_id, actor=acting) as work:
+            async with work_of(request) as work:
                 page = await listing.page(work, filters, after, exports.PAGE)
             for order in page.items:
                 yield exports.cells(order, spoken, zone)
@@ -133,15 +111,22 @@ async def export_orders(
 async def _download_rows(
     request: AnyRequest, import_id: UUID, format_: Format, *, mend: bool
 ) -> Response[Any]:
-    db, who, spoken, acting = database(request), caller(request), language(request), actor(request)
-    async with _work(request) as work:
+    spoken = language(request)
+    async with work_of(request) as work:
         run = await runs.get(work, import_id)
 
     async def rows() -> AsyncIterator[list[exports.Cell]]:
         after = 0
         while True:
-            async with db.work(who.org_id, actor=acting) as work:
-                found = await runs.rows_page(work, import_id, state="failed", after=after, limit=exports.PAGE)
+            async with work_of(request) as work:
+                found = await runs.rows_page(
+                    work,
+                    import_id,
+                    state="failed" if mend else None,
+                    faulty=True,
+                    after=after,
+                    limit=exports.PAGE,
+                )
             for row in found:
                 for line in [exports.failed_cells(row, spoken)] if mend else exports.fault_cells(row, spoken):
                     yield line
@@ -180,10 +165,6 @@ async def _table(
         content_disposition_type="attachment",
         background=BackgroundTask(place.cleanup),
     )
-
-
-def _work(request: AnyRequest) -> Any:
-    return database(request).work(caller(request).org_id, actor=actor(request))
 
 
 ROUTES: tuple[ControllerRouterHandler, ...] = (failed_rows, errors, export_orders)

@@ -7,12 +7,10 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
-from callout_orders.imports.listing import ListedOrder
-from callout_orders.imports.runs import Run, RunRow
+from callout_orders.imports.listing import ListedOrder, Priority
+from callout_orders.imports.runs import Run, RunRow, spoken
 from callout_orders.intake import REFERENCES_MAX
 
-Priority = Literal["P0", "P1", "P2"]
-OrderState = Literal["new", "scheduled", "in_progress", "completed", "cannot_complete", "closed", "canceled"]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
@@ -76,50 +74,11 @@ class MadeOrder(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     tags: list[str]
 
 
-class Order(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+class Order(ListedOrder, rename="camel", frozen=True, kw_only=True):
     """An order. The `…DueAt` are what was promised, the others what happened. `revision` grows with each change of the
     order itself."""
 
-    id: UUID
-    number: str
-    state: OrderState
-    priority: Priority
-    kind: str
-    channel: str
-    description: str
-    customer_id: UUID
-    customer_number: str
-    customer_name: str
-    site_id: UUID
-    site_name: str
-    address: str
-    contact_id: UUID | None
-    asset_id: UUID | None
-    serial: str | None
-    product: str | None
-    error_code: str | None
-    reporter_name: str | None
-    reporter_phone: str | None
-    reporter_email: str | None
-    tags: list[str]
-    fields: dict[str, Any]
-    locale: str
-    duplicate_of_id: UUID | None
-    hold_reason: str | None
-    created_at: datetime
-    reported_at: datetime | None
-    requested_from: datetime | None
-    requested_until: datetime | None
-    respond_due_at: datetime
-    arrive_due_at: datetime
-    resolve_due_at: datetime
-    responded_at: datetime | None
-    arrived_at: datetime | None
-    resolved_at: datetime | None
-    closed_at: datetime | None
-    canceled_at: datetime | None
-    revision: int
-    references: list[Reference]
+    references: list[Reference]  # type: ignore[assignment]
 
 
 class OrderPage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
@@ -271,20 +230,4 @@ def import_of(run: Run) -> Import:
 
 def row_of(row: RunRow, locale: str) -> ImportRow:
     """As it is sent, in the reader's language."""
-    language = "zh" if locale.startswith("zh") else "en"
-    return ImportRow(
-        row=row.n,
-        state=row.state,  # type: ignore[arg-type]
-        order_id=row.order_id,
-        cells=row.cells,
-        faults=[
-            RowFault(
-                column=fault["column"],
-                field=fault["field"],
-                code=fault["code"],
-                reason=fault["reason"],
-                text=fault[language],
-            )
-            for fault in row.faults
-        ],
-    )
+    return msgspec.convert(spoken(row, locale), ImportRow, from_attributes=True)

@@ -14,13 +14,14 @@
   let pages = 1;
   let timers = [];
   let deaf = () => {};
+  let leaving = false; // by their own will
 
   const QUEUE = `query Desk($filter: DeskFilter, $first: Int!, $after: String) {
     desk(filter: $filter, first: $first, after: $after) {
       now hasMore endCursor
       nodes {
         orderId number priority red kind state description customerName siteName reporterName reporterPhone serial errorCode
-        tags duplicates teamId teamCode handlerId handlerName handlerPresence epoch flag holdReason paused dueAt markAt
+        tags duplicates teamId teamNameEn teamNameZh handlerId handlerName handlerPresence epoch flag holdReason paused dueAt markAt
         respondedAt resolveDueAt
       }
     }
@@ -40,7 +41,9 @@
   };
 
   const say = (key, values = {}) =>
-    Object.entries(values).reduce((text, [name, value]) => text.replace(`{${name}}`, value), texts[key]?.[locale] ?? key);
+    Object.entries(values).reduce((text, [name, value]) => text.replace(`{${name}}`, () => value), texts[key]?.[locale] ?? key);
+  // A code as people say it; what is no code of ours is a name already.
+  const named = (of, code) => texts[`${of}_${code}`]?.[locale] ?? code;
   const make = (name, attributes = {}, ...children) => {
     const made = Object.assign(document.createElement(name), attributes);
     made.append(...children.filter((child) => child !== null && child !== ""));
@@ -57,7 +60,7 @@
   const countdown = (order) => {
     const due = Date.parse(order.respondedAt ? order.resolveDueAt : order.dueAt);
     const seconds = Math.floor((due - Date.now() - ahead) / 1000);
-    if (order.paused) return { text: say("paused", { reason: order.holdReason }), className: "left" };
+    if (order.paused) return { text: say("paused", { reason: named("hold", order.holdReason ?? "other") }), className: "left" };
     if (seconds < 0) return { text: say("late", { minutes: Math.ceil(-seconds / 60) }), className: "left late" };
     const text = seconds < 60 ? say("left_seconds", { seconds }) : say("left", { minutes: Math.floor(seconds / 60) });
     const soon = order.markAt && Date.parse(order.markAt) <= Date.now() + ahead;
@@ -79,7 +82,7 @@
     const marks = [
       order.red && make("span", { className: "tag red", textContent: say("red") }),
       order.flag && make("span", { className: "tag flag", textContent: say(`flag_${order.flag}`) }),
-      ...order.tags.map((tag) => make("span", { className: "tag", textContent: tag })),
+      ...order.tags.map((tag) => make("span", { className: "tag", textContent: named("tag", tag) })),
       order.duplicates && make("span", { className: "tag", textContent: say("duplicates", { count: order.duplicates }) }),
     ].filter(Boolean);
     const presence = say(order.handlerPresence === "offline" ? "presence_offline" : order.handlerPresence);
@@ -97,7 +100,7 @@
       make("p", {}, make("strong", { textContent: `${order.number} · ${order.priority}` }),
         ` · ${order.customerName} · ${order.siteName}`),
       order.place,
-      make("p", { className: "soft", textContent: [holder, order.teamCode, say(`state_${order.state}`)].filter(Boolean).join(" · ") }),
+      make("p", { className: "soft", textContent: [holder, locale === "zh" ? order.teamNameZh : order.teamNameEn, say(`state_${order.state}`)].filter(Boolean).join(" · ") }),
       make("small", { textContent: say(order.respondedAt ? "to_resolve" : "to_answer") }),
       make("p", { textContent: order.description }),
       make("span"),
@@ -107,6 +110,17 @@
     made.dataset.order = order.orderId;
     return made;
   };
+
+  // Puts new rows in place of a list's. Who walks it by keyboard keeps their place: the same button, else the next of that
+  // row, else of whichever row stands there now.
+  const replace = (list, of, rows) => {
+    const held = list.contains(document.activeElement) ? document.activeElement : null;
+    const at = held && [...list.children].indexOf(held.closest("li"));
+    const was = held?.closest("li").dataset[of];
+    list.replaceChildren(...rows);
+    if (held) focus(rows.find((one) => one.dataset[of] === was) ?? rows[Math.min(at, rows.length - 1)], held.dataset.act);
+  };
+  const focus = (row, act) => (row?.querySelector(`[data-act="${act}"]`) ?? row?.querySelector("[data-act]"))?.focus();
 
   const filter = () => ({
     all: {}, unanswered: { answered: false }, mine: { mine: true }, nobodys: { nobodys: true }, flagged: { flagged: true },
@@ -124,12 +138,8 @@
       more = desk.hasMore;
       if (!more) break;
     }
-    // Who walks the list by keyboard keeps their place.
-    const held = document.activeElement?.closest?.("[data-order]")?.dataset.order;
-    const act = document.activeElement?.dataset?.act;
     shown = found;
-    $("orders").replaceChildren(...found.map(row));
-    if (held) $("orders").querySelector(`[data-order="${held}"] [data-act="${act}"]`)?.focus();
+    replace($("orders"), "order", found.map(row));
     $("nothing").hidden = found.length > 0;
     $("more").hidden = !more;
     tick();
@@ -137,19 +147,22 @@
 
   const loadTodos = async () => {
     const { myTodos } = await staff.ask(TODOS, { locale });
-    $("todos").replaceChildren(...myTodos.nodes.map((todo) => {
+    replace($("todos"), "todo", myTodos.nodes.map((todo) => {
       const button = (act, key) => {
         const made = make("button", { type: "button", textContent: say(key) });
+        made.dataset.act = act;
         made.addEventListener("click", async () => {
-          made.disabled = true;
+          made.setAttribute("aria-disabled", "true"); // a disabled button loses the focus
           await staff.ask(`mutation Settle($id: UUID!) { ${act}(id: $id) { state } }`, { id: todo.id })
             .catch((fault) => tell($("problem"), wrong(fault)));
           refresh();
         });
         return made;
       };
-      return make("li", {}, make("span", { textContent: todo.text }),
+      const made = make("li", {}, make("span", { textContent: todo.text }),
         todo.state === "open" ? button("acknowledgeTodo", "seen") : "", button("finishTodo", "done"));
+      made.dataset.todo = todo.id;
+      return made;
     }));
     $("todo-box").hidden = myTodos.nodes.length === 0;
   };
@@ -228,6 +241,8 @@
     $("ask").showModal();
   };
   $("ask-cancel").addEventListener("click", () => $("ask").close());
+  // The button that opened it may have been replaced meanwhile.
+  $("ask").addEventListener("close", () => focus($("orders").querySelector(`[data-order="${asked.order.orderId}"]`), asked.act));
   $("ask").querySelector("form").addEventListener("submit", async (event) => {
     event.preventDefault();
     const { act, order } = asked;
@@ -258,11 +273,13 @@
     for (const id of ["desk", "presence-box", "sign-out"]) $(id).hidden = true;
     $("who").textContent = "";
     $("sign-in").hidden = false;
+    tell($("problem"), leaving ? "" : say("ended"));
   };
 
   const beat = () => staff.ask("mutation Beat { heartbeat { state byHand } }")
     .then(({ heartbeat }) => { $("presence").value = heartbeat.state; })
-    .catch(() => {});
+    // Unheard for long, they are taken for gone, and their orders go to others: they should know.
+    .catch((fault) => { if (fault.offline) tell($("problem"), wrong(fault)); });
 
   const begin = ({ user, organisation }) => {
     $("sign-in").hidden = true;
@@ -270,6 +287,7 @@
     for (const id of ["desk", "presence-box", "sign-out"]) $(id).hidden = false;
     $("who").textContent = `${user.name} · ${organisation.name}`;
     pages = 1;
+    leaving = false;
     beat();
     refresh();
     timers = [setInterval(tick, 1000), setInterval(beat, heartbeatMs), setInterval(refresh, EVERY_MS)];
@@ -292,7 +310,7 @@
     }
   });
   staff.onEnd(stop);
-  $("sign-out").addEventListener("click", staff.signOut);
+  $("sign-out").addEventListener("click", () => { leaving = true; staff.signOut(); });
   $("presence").addEventListener("change", (event) => {
     staff.ask("mutation Be($state: String!) { setPresence(state: $state) { state } }", { state: event.target.value })
       .then(refresh)
@@ -300,15 +318,8 @@
   });
   $("view").addEventListener("change", () => { pages = 1; refresh(); });
   $("more").addEventListener("click", () => { pages += 1; refresh(); });
-  $("switch").addEventListener("click", (event) => {
-    event.preventDefault();
-    locale = $("switch").dataset.other;
-    const other = locale === "zh" ? "en" : "zh";
-    root.lang = locale === "zh" ? "zh-CN" : "en";
-    document.title = say("title");
-    for (const element of document.querySelectorAll("[data-en][data-zh]")) element.textContent = element.dataset[locale];
-    Object.assign($("switch"), { textContent: other === "zh" ? "中文" : "English", lang: other === "zh" ? "zh-CN" : "en" });
-    $("switch").dataset.other = other;
+  language.onChange((chosen) => {
+    locale = chosen;
     if (!$("desk").hidden) refresh();
   });
 

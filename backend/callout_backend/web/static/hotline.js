@@ -374,17 +374,8 @@
     }
   });
   $("sign-out").addEventListener("click", () => staff.signOut());
-  $("switch").addEventListener("click", (event) => {
-    event.preventDefault();
-    locale = $("switch").dataset.other;
-    const other = locale === "zh" ? "en" : "zh";
-    root.lang = locale === "zh" ? "zh-CN" : "en";
-    for (const element of document.querySelectorAll("[data-en][data-zh]")) element.textContent = element.dataset[locale];
-    $("switch").dataset.other = other;
-    $("switch").lang = other === "zh" ? "zh-CN" : "en";
-    $("switch").textContent = other === "zh" ? "中文" : "English";
-    document.title = say("title");
-    root.dataset.locale = locale;
+  language.onChange((chosen) => {
+    locale = chosen;
     nameKinds();
     showOwn();
     waiting.renamed();

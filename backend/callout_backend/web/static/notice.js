@@ -4,22 +4,6 @@
 (() => {
   const TIMEOUT_MS = 10000;
   const $ = (id) => document.getElementById(id);
-  const root = document.documentElement;
-
-  const switcher = $("switch");
-  switcher.addEventListener("click", (event) => {
-    event.preventDefault();
-    const locale = switcher.dataset.other;
-    const other = locale === "zh" ? "en" : "zh";
-    root.lang = locale === "zh" ? "zh-CN" : "en";
-    for (const element of document.querySelectorAll("[data-en][data-zh]")) {
-      element.textContent = element.dataset[locale];
-    }
-    switcher.dataset.other = other;
-    switcher.lang = other === "zh" ? "zh-CN" : "en";
-    switcher.textContent = other === "zh" ? "中文" : "English";
-  });
-
   const form = $("tell");
   if (!form) return;
 

@@ -1,32 +1,8 @@
-// The sign-off page's behaviour: signature pad, language switch, draft, sending. Without it the form still works.
+// The sign-off page's behaviour: signature pad, draft, sending. Without it the form still works.
 "use strict";
 
 (() => {
   const $ = (id) => document.getElementById(id);
-  const root = document.documentElement;
-  let locale = root.dataset.locale;
-
-  // Both languages are in the page, so that switching keeps everything that was entered.
-  const spoken = () => document.querySelectorAll("[data-en][data-zh]");
-  const switcher = $("switch");
-  switcher.addEventListener("click", (event) => {
-    event.preventDefault();
-    locale = switcher.dataset.other;
-    const other = locale === "zh" ? "en" : "zh";
-    root.lang = locale === "zh" ? "zh-CN" : "en";
-    for (const element of spoken()) element.textContent = element.dataset[locale];
-    switcher.dataset.other = other;
-    switcher.lang = other === "zh" ? "zh-CN" : "en";
-    switcher.textContent = other === "zh" ? "中文" : "English";
-    const form = $("form");
-    if (form) {
-      form.elements.lang.value = locale;
-      document.title = message("title");
-      nameButton();
-      if (shown) say(shown);
-    }
-  });
-
   const form = $("form");
   if (!form) return;
 
@@ -51,7 +27,7 @@
   $("no-script").hidden = true;
 
   function message(key) {
-    return document.querySelector(`[data-message="${key}"] [data-en]`).dataset[locale];
+    return document.querySelector(`[data-message="${key}"] [data-en]`).dataset[language.now()];
   }
 
   function say(key, text) {
@@ -72,6 +48,11 @@
   function nameButton() {
     send.textContent = message(sending ? "sending" : failed ? "again" : "send");
   }
+
+  language.onChange(() => {
+    nameButton();
+    if (shown) say(shown);
+  });
 
   // --- the pad: x and y in 0..1 of the box, t in milliseconds since the first touch
 
@@ -238,7 +219,7 @@
   async function post(data) {
     const answer = await fetch(location.pathname, {
       method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/json", "Accept-Language": locale },
+      headers: { "Content-Type": "application/json", Accept: "application/json", "Accept-Language": language.now() },
       body: JSON.stringify(data),
       signal: AbortSignal.timeout(TIMEOUT_MS),
       credentials: "omit",

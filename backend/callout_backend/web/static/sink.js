@@ -3,25 +3,9 @@
 
 (() => {
   const $ = (id) => document.getElementById(id);
-  const root = document.documentElement;
-  const texts = JSON.parse($("texts").textContent);
-  let locale = root.dataset.locale;
+  const texts = JSON.parse($("page").dataset.texts);
   let token = null;
   let after = null;
-
-  const switcher = $("switch");
-  switcher.addEventListener("click", (event) => {
-    event.preventDefault();
-    locale = switcher.dataset.other;
-    const other = locale === "zh" ? "en" : "zh";
-    root.lang = locale === "zh" ? "zh-CN" : "en";
-    for (const element of document.querySelectorAll("[data-en][data-zh]")) {
-      element.textContent = element.dataset[locale];
-    }
-    switcher.dataset.other = other;
-    switcher.lang = other === "zh" ? "zh-CN" : "en";
-    switcher.textContent = other === "zh" ? "中文" : "English";
-  });
 
   const make = (name, className, ...inner) => {
     const element = document.createElement(name);
@@ -30,7 +14,7 @@
     return element;
   };
   const say = (key, className) => {
-    const element = make("span", className, texts[key][locale]);
+    const element = make("span", className, texts[key][language.now()]);
     Object.assign(element.dataset, texts[key]);
     return element;
   };
@@ -94,19 +78,23 @@
     return make("div", "look chat", make("div", "bubble", ...markdown(one.body), ...mentions));
   };
 
+  // What somebody who wrote to the desk is answered: a text, as chat programs show it.
+  const answer = (one) => make("div", "look chat", make("div", "bubble", ...one.body.split("\n").map((line) => make("p", "", ...inline(line)))));
+  for (const name of ["wecom_chat", "wechat_chat", "dingtalk_chat"]) looks[name] = answer;
+
   const draw = (one) => {
     const head = make("header", "", say(nameOf(one.medium)), make("b", "", one.names.join(", ")));
     for (const told of [one.address, one.numbers.slice(0, 5).join(" ")]) if (told) head.append(make("span", "", told));
     if (one.urgent) head.append(say("urgent", "mark urgent"));
     if (one.digest) head.append(say("digest", "mark"));
-    head.append(make("time", "", new Date(one.created_at).toLocaleString(root.lang)));
+    head.append(make("time", "", new Date(one.created_at).toLocaleString(document.documentElement.lang)));
     const item = make("li", "message", head, (looks[one.medium] ?? chat)(one));
     item.dataset.medium = one.medium;
     return item;
   };
 
   const fail = async (answer) => {
-    let why = texts.failed[locale];
+    let why = texts.failed[language.now()];
     try {
       why = `${why}: ${(await answer.json()).detail}`;
     } catch {
@@ -122,7 +110,7 @@
     for (const name of ["number", "person", "medium"]) if ($(name).value) asked.set(name, $(name).value);
     if (!afresh && after) asked.set("after", after);
     const answer = await fetch(`/sink/messages?${asked}`, {
-      headers: { Authorization: `Bearer ${token}`, "Accept-Language": locale },
+      headers: { Authorization: `Bearer ${token}`, "Accept-Language": language.now() },
       cache: "no-store",
     });
     if (!answer.ok) {
@@ -148,7 +136,7 @@
     event.preventDefault();
     const answer = await fetch("/auth/login", {
       method: "POST",
-      headers: { "Content-Type": "application/json", "Accept-Language": locale },
+      headers: { "Content-Type": "application/json", "Accept-Language": language.now() },
       body: JSON.stringify({ organisation: $("organisation").value, email: $("email").value, password: $("password").value }),
     });
     if (!answer.ok) {

@@ -5,23 +5,6 @@
   const EVERY_MS = 20000;
   const TIMEOUT_MS = 10000;
   const $ = (id) => document.getElementById(id);
-  const root = document.documentElement;
-  let locale = root.dataset.locale;
-
-  const switcher = $("switch");
-  switcher.addEventListener("click", (event) => {
-    event.preventDefault();
-    locale = switcher.dataset.other;
-    const other = locale === "zh" ? "en" : "zh";
-    root.lang = locale === "zh" ? "zh-CN" : "en";
-    for (const element of document.querySelectorAll("[data-en][data-zh]")) {
-      element.textContent = element.dataset[locale];
-    }
-    switcher.dataset.other = other;
-    switcher.lang = other === "zh" ? "zh-CN" : "en";
-    switcher.textContent = other === "zh" ? "中文" : "English";
-  });
-
   const facts = $("facts");
   if (!facts) return;
 
@@ -32,7 +15,7 @@
     const line = document.createElement("span");
     line.dataset.en = texts.en;
     line.dataset.zh = texts.zh;
-    line.textContent = texts[locale];
+    line.textContent = texts[language.now()];
     // A headline that says the same again is not read out again.
     if ($(id).textContent !== line.textContent) $(id).replaceChildren(line);
   };
@@ -43,7 +26,7 @@
     if (state.sketch) {
       $("van").setAttribute("transform", `translate(${state.sketch.x} ${state.sketch.y})`);
       Object.assign($("ring").dataset, state.sketch.ring);
-      $("ring").textContent = state.sketch.ring[locale];
+      $("ring").textContent = state.sketch.ring[language.now()];
     }
   };
 

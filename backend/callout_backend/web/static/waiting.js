@@ -38,7 +38,7 @@ const waitingList = ({ say, make, tell, wrong, inputs }) => {
   }`;
 
   const moment = (text) => new Date(text).toLocaleString(document.documentElement.lang, { dateStyle: "short", timeStyle: "short" });
-  const locale = () => document.documentElement.dataset.locale;
+  const locale = () => language.now();
 
   // ---------------------------------------------------------------- the list
 

@@ -32,14 +32,15 @@ class Understood(msgspec.Struct, frozen=True, kw_only=True):
     """A call that is the account's own. `echo`: it only asked whether we hold the key, and this is the answer.
 
     `nonce` and `body_sha256` are what a replay is known by; `nonce` None where the service's signature has none.
-    `encrypted`: the answer must be encrypted too. `to` and `sender` are the two ends, as the service names them.
+    `receiver`: the answer must be encrypted too, for this id of ours; empty where the call was plain. `to` and `sender` are
+    the two ends, as the service names them.
     """
 
     inbound: Inbound | None = None
     echo: str | None = None
     nonce: bytes | None = None
     body_sha256: bytes = b""
-    encrypted: bool = False
+    receiver: str = ""
     to: str = ""
     sender: str = ""
 
@@ -60,8 +61,8 @@ def verify_address(account: Account, call: Call) -> Understood:
     token = _secret(account, "token")
     if account.kind == ChannelKind.WECOM:
         ciphers.check_sha1(_required(call, "msg_signature"), token, timestamp, nonce, echo)
-        plain = ciphers.decrypt(_secret(account, "aesKey"), echo, receivers=receivers(account))
-        return Understood(echo=plain.decode("utf-8", "replace"))
+        opened = _opened(account, echo)
+        return Understood(echo=opened.message.decode("utf-8", "replace"))
     if account.kind == ChannelKind.WECHAT:
         ciphers.check_sha1(_required(call, "signature"), token, timestamp, nonce)
         return Understood(echo=echo)
@@ -76,6 +77,7 @@ def understand(account: Account, call: Call) -> Understood:
     ciphers.check_window(timestamp, now_s=call.now_s, window_s=WINDOW_S)
     token = _secret(account, "token")
     safe = account.kind == ChannelKind.WECOM or account.settings.get("mode", "safe") == "safe"
+    receiver = ""
     if not safe:
         ciphers.check_sha1(_required(call, "signature"), token, timestamp, nonce)
         values, signature = _xml(call.body), call.query["signature"]
@@ -86,21 +88,16 @@ def understand(account: Account, call: Call) -> Understood:
             raise Forged("the message is not encrypted")
         signature = _required(call, "msg_signature")
         ciphers.check_sha1(signature, token, timestamp, nonce, sealed)
-        values = _xml(ciphers.decrypt(_secret(account, "aesKey"), sealed, receivers=receivers(account)))
+        opened = _opened(account, sealed)
+        values, receiver = _xml(opened.message), opened.receiver
     return Understood(
         inbound=wecom.message(values),
         nonce=_nonce(signature, timestamp, nonce),
         body_sha256=hashlib.sha256(call.body).digest(),
-        encrypted=safe,
+        receiver=receiver,
         to=values.get("ToUserName", ""),
         sender=values.get("FromUserName", ""),
     )
-
-
-def receivers(account: Account) -> tuple[str, ...]:
-    """For whom a message may be encrypted: the ids under which the service knows us."""
-    names = ("corpId", "appId", "appKey", "suiteId")
-    return tuple(str(account.settings[name]) for name in names if account.settings.get(name))
 
 
 def passive(
@@ -116,11 +113,9 @@ def passive(
             "Content": text,
         }
     )
-    if not understood.encrypted:
+    if not understood.receiver:
         return "application/xml", reply.encode()
-    sealed = ciphers.encrypt(
-        _secret(account, "aesKey"), reply.encode(), receiver=next(iter(receivers(account)), "")
-    )
+    sealed = ciphers.encrypt(_secret(account, "aesKey"), reply.encode(), receiver=understood.receiver)
     stamp = str(now_s)
     return "application/xml", flat_xml.write(
         {
@@ -135,12 +130,10 @@ def passive(
 def received(account: Account, understood: Understood, *, now_s: int, nonce: str) -> tuple[str, bytes]:
     """The answer that says no more than that the call was taken: media type and body."""
     if account.kind == ChannelKind.DINGTALK:
-        if not understood.encrypted:
+        if not understood.receiver:
             return "application/json", b"{}"
         stamp = str(now_s * 1000)
-        sealed = ciphers.encrypt(
-            _secret(account, "aesKey"), b"success", receiver=next(iter(receivers(account)), "")
-        )
+        sealed = ciphers.encrypt(_secret(account, "aesKey"), b"success", receiver=understood.receiver)
         return "application/json", msgspec.json.encode(
             {
                 "msg_signature": ciphers.sha1_signature(_secret(account, "token"), stamp, nonce, sealed),
@@ -160,15 +153,16 @@ def _dingtalk(account: Account, call: Call) -> Understood:
         if not isinstance(sealed, str):
             raise BadCall("`encrypt` is a text")
         signature = call.query.get("msg_signature") or _required(call, "signature")
-        timestamp, nonce = _required(call, "timestamp"), _required(call, "nonce")
+        timestamp = call.query.get("timeStamp") or _required(call, "timestamp")
+        nonce = _required(call, "nonce")
         ciphers.check_window(timestamp, now_s=call.now_s, window_s=WINDOW_S, unit_s=_unit(timestamp))
         ciphers.check_sha1(signature, _secret(account, "token"), timestamp, nonce, sealed)
-        event = _json(ciphers.decrypt(_secret(account, "aesKey"), sealed, receivers=receivers(account)))
+        opened = _opened(account, sealed)
         return Understood(
-            inbound=dingtalk.event(event, digest),
+            inbound=dingtalk.event(_json(opened.message), digest),
             nonce=_nonce(signature, timestamp, nonce),
             body_sha256=digest,
-            encrypted=True,
+            receiver=opened.receiver,
         )
     timestamp = call.headers.get("timestamp", "")
     ciphers.check_window(timestamp, now_s=call.now_s, window_s=DINGTALK_WINDOW_S, unit_s=0.001)
@@ -197,6 +191,12 @@ def _required(call: Call, name: str) -> str:
     if not found:
         raise Forged(f"`{name}` is missing")
     return found
+
+
+def _opened(account: Account, sealed: str) -> ciphers.Opened:
+    names = ("corpId", "appId", "appKey", "suiteId")
+    known = tuple(str(account.settings[name]) for name in names if account.settings.get(name))
+    return ciphers.decrypt(_secret(account, "aesKey"), sealed, receivers=known)
 
 
 def _secret(account: Account, name: str) -> str:

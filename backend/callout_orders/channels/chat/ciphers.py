@@ -15,7 +15,7 @@ import hashlib
 import hmac
 import os
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -59,8 +59,15 @@ def aes_key(encoded: str) -> bytes:
     return key
 
 
-def decrypt(encoded_key: str, cipher_text: str, *, receivers: tuple[str, ...]) -> bytes:
-    """The message. Raises Forged for what was not made with this key, or is for another receiver."""
+class Opened(NamedTuple):
+    """A message, and for which of the ids under which its service knows us it was made: the answer is made for the same."""
+
+    message: bytes
+    receiver: str
+
+
+def decrypt(encoded_key: str, cipher_text: str, *, receivers: tuple[str, ...]) -> Opened:
+    """What is in a cipher text. Raises Forged for what was not made with this key, or is for another receiver."""
     key = aes_key(encoded_key)
     try:
         sealed = base64.b64decode(cipher_text, validate=True)
@@ -79,10 +86,11 @@ def decrypt(encoded_key: str, cipher_text: str, *, receivers: tuple[str, ...]) -
     (length,) = struct.unpack_from(">I", plain, RANDOM_BYTES)
     if HEAD_BYTES + length > len(plain):
         raise Forged("the message's length is wrong")
-    receiver = plain[HEAD_BYTES + length :]
-    if not any(hmac.compare_digest(receiver, one.encode()) for one in receivers):
+    named = plain[HEAD_BYTES + length :]
+    receiver = next((one for one in receivers if hmac.compare_digest(named, one.encode())), None)
+    if receiver is None:
         raise Forged("the message is for another receiver")
-    return plain[HEAD_BYTES : HEAD_BYTES + length]
+    return Opened(plain[HEAD_BYTES : HEAD_BYTES + length], receiver)
 
 
 def encrypt(encoded_key: str, message: bytes, *, receiver: str, random: bytes | None = None) -> str:

@@ -12,8 +12,8 @@ from callout_orders.channels import accounts, inbox
 from callout_orders.channels.conversations import draft_rows, drafts, talk, talk_texts
 from callout_orders.channels.conversations.draft_rows import Draft
 from callout_orders.channels.conversations.drafts import Heard, Linker
-from callout_orders.channels.terms import Account
-from callout_orders.desk import todos
+from callout_orders.channels.refusals import NoWayBack
+from callout_orders.channels.terms import Account, ChannelKind
 from callout_orders.rows import Page, page_size, paged
 from callout_store.errors import NotFound, WrongState
 from callout_store.journal import Entry, write
@@ -127,13 +127,15 @@ async def messages_by_draft_ids(work: Work, ids: Sequence[UUID]) -> list[list[Me
 async def answer(work: Work, draft_id: UUID, text: str) -> UUID:
     """Write to whoever a conversation is with; the message's id. From now on a person has it, and its to-do is settled.
 
-    Raises NotFound, WrongState for one that is over.
+    Raises NotFound, WrongState for one that is over, NoWayBack for a form's.
     """
     words = checks.text("text", text, chars_max=1000)
     draft, account = await _held(work, draft_id)
+    if account.kind == ChannelKind.WEB_FORM:
+        raise NoWayBack(peer=draft.peer)
     if draft.state == "open":
         await draft_rows.give_to_desk(work, draft, "answered_by_hand")
-    await todos.end(work, draft_rows.matter_of(draft.id))
+    await draft_rows.settle_todos(work, draft.id)
     return await inbox.say(
         work,
         account,
@@ -157,7 +159,7 @@ async def complete(
     """Fill in what is missing, and take the order where nothing is any more; else what is (`faults` of the conversation).
 
     `values` are texts by path; None takes one away; `description` replaces what was written. `tell`: its sender is told of
-    the order. Raises NotFound, WrongState, BadField.
+    the order, where the channel leads back. Raises NotFound, WrongState, BadField.
     """
     draft, account = await _held(work, draft_id)
     facts = draft.facts
@@ -178,7 +180,8 @@ async def complete(
     draft = msgspec.structs.replace(draft, facts=facts)
     found = await drafts.kind_of(work, account, draft)
     heard = await drafts.advance(work, account, draft, kind=found, link=link, asks=False)
-    if heard.order_id is not None and heard.text is not None and tell:
+    told = tell and account.kind != ChannelKind.WEB_FORM
+    if heard.order_id is not None and heard.text is not None and told:
         await inbox.say(
             work,
             account,

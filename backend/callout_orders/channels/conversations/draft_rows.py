@@ -13,6 +13,7 @@ from callout_orders.channels.conversations.talk import Facts
 from callout_orders.channels.inbox import Stored
 from callout_orders.channels.terms import Account
 from callout_orders.desk import todos
+from callout_orders.precheck.terms import Fault
 from callout_store import timers
 from callout_store.ids import new_id
 from callout_store.journal import Entry, write
@@ -20,6 +21,8 @@ from callout_store.work import Work
 
 PATIENCE_CHANNEL: Final = "intake.patience"
 LOCK_CLASS: Final = 0x74616C6B
+_ASKS: Final = {"unanswered": "intake.waits", "unknown_customer": "intake.unknown"}
+"""To-dos by the reason for which a person has a conversation; others want a person."""
 _COLUMNS: Final = """
     id, channel_id, peer, thread, state, reason, locale, facts::text as facts, faults::text as faults, reference, order_id,
     created_at, updated_at, ended_at
@@ -44,6 +47,40 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 def matter_of(draft_id: UUID) -> str:
     """The matter of the to-dos about a conversation."""
     return f"intake:{draft_id}"
+
+
+async def settle_todos(work: Work, draft_id: UUID, *, state: str = "done") -> None:
+    """What was asked of the desk about a conversation is settled."""
+    await todos.end(work, *await _live_matters(work, draft_id), state=state)
+
+
+async def show_again(work: Work, draft: Draft, message: Stored, kind: str, *, urgent: bool = False) -> None:
+    """Its sender wrote again what a person has to see. Asked anew only once they have settled what was asked before."""
+    if await _live_matters(work, draft.id):
+        return
+    text = str(message.content.get("text", "")) or draft.facts.description()
+    await desk_people.ask(
+        work,
+        kind,
+        f"{matter_of(draft.id)}:{message.id}",
+        data={"draftId": str(draft.id), "peer": draft.peer, "text": text[:120]},
+        urgent=urgent,
+    )
+
+
+async def _live_matters(work: Work, draft_id: UUID) -> list[str]:
+    rows = await work.fetch(
+        """
+        select distinct matter from todo
+        where org_id = callout_org() and state in ('open', 'acknowledged') and matter = any(array(
+            select $1::text union all
+            select $1 || ':' || id from intake_message
+            where org_id = callout_org() and draft_id = $2 and direction = 'in'))
+        """,
+        matter_of(draft_id),
+        draft_id,
+    )
+    return [row["matter"] for row in rows]
 
 
 def patience_key(draft_id: UUID) -> str:
@@ -75,7 +112,7 @@ async def give_to_desk(work: Work, draft: Draft, reason: str, *, urgent: bool = 
     await timers.cancel(work, patience_key(draft.id))
     await desk_people.ask(
         work,
-        "intake.waits" if reason == "unanswered" else "intake.agent_wanted",
+        _ASKS.get(reason, "intake.agent_wanted"),
         matter_of(draft.id),
         data={
             "draftId": str(draft.id),
@@ -106,7 +143,7 @@ async def end(
         work.now,
     )
     await timers.cancel(work, patience_key(draft.id))
-    await todos.end(work, matter_of(draft.id), state="done" if state == "completed" else "canceled")
+    await settle_todos(work, draft.id, state="done" if state == "completed" else "canceled")
 
 
 async def draft(work: Work, id_: UUID, *, lock: bool = False) -> Draft | None:
@@ -152,18 +189,47 @@ async def live(work: Work, channel_id: UUID, peer: str, thread: str) -> Draft | 
     return None if row is None else _draft(row)
 
 
-async def begin(work: Work, account: Account, message: Stored, locale: str) -> Draft:
-    subject = message.content.get("reply", {}).get("subject")
+async def is_there(work: Work, channel_id: UUID, reference: str) -> bool:
+    """Whether a conversation began with what is known by this reference, whatever came of it."""
+    return bool(
+        await work.fetchval(
+            """
+            select exists (select 1 from intake_draft
+                           where org_id = callout_org() and channel_id = $1 and reference = $2)
+            """,
+            channel_id,
+            reference,
+        )
+    )
+
+
+async def begin_with(work: Work, account: Account, message: Stored, locale: str) -> Draft:
+    """A conversation that begins with a message."""
+    return await begin(
+        work,
+        account,
+        peer=message.peer,
+        thread=message.thread,
+        reference=message.external_id,
+        locale=locale,
+        facts=Facts(subject=message.content.get("reply", {}).get("subject")),
+    )
+
+
+async def begin(
+    work: Work, account: Account, *, peer: str, thread: str, reference: str, locale: str, facts: Facts
+) -> Draft:
+    """A conversation with somebody by this account; `reference` is what it began with."""
     begun = Draft(
         id=new_id(),
         channel_id=account.id,
-        peer=message.peer,
-        thread=message.thread,
+        peer=peer,
+        thread=thread,
         state="open",
         locale=locale,
-        facts=Facts(subject=subject),
+        facts=facts,
         faults=(),
-        reference=message.external_id,
+        reference=reference,
         order_id=None,
     )
     await work.execute(
@@ -199,6 +265,11 @@ async def store(work: Work, draft: Draft, faults: Sequence[Mapping[str, Any]]) -
         draft.locale,
         work.now,
     )
+
+
+def kept(fault: Fault) -> dict[str, Any]:
+    """A fault as `store` keeps it."""
+    return msgspec.structs.asdict(fault)
 
 
 def _draft(row: Record) -> Draft:

@@ -5,7 +5,7 @@ cannot be taken up is answered with exactly what is missing; who falls silent is
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -72,7 +72,9 @@ async def handle(
             account,
             peer=message.peer,
             thread=message.thread,
-            text=talk_texts.bounded(heard.text),
+            text=talk_texts.bounded(
+                "\n".join([*await _not_taken(work, account, message, inbound), heard.text])
+            ),
             reply={**inbound.reply, "to": message.external_id},
             draft_id=heard.draft_id,
             order_id=heard.order_id,
@@ -87,6 +89,16 @@ async def handle(
         order_id=heard.order_id,
         answer_id=answer_id,
     )
+
+
+async def _not_taken(work: Work, account: Account, message: Stored, inbound: Inbound) -> list[str]:
+    """What its sender must know of what did not come in with it: first, because an answer is cut at its end."""
+    locale = talk.language(inbound.text, account.locale)
+    out = []
+    if inbound.reply.get("leftOut"):
+        out.append(talk_texts.text("left_out", locale, limit=mail.FILES_MAX))
+    names = await files.refused_names(work, message.id)
+    return [*out, talk_texts.files_refused(names, locale)] if names else out
 
 
 async def _hear(work: Work, account: Account, message: Stored, inbound: Inbound, link: Linker) -> Heard:
@@ -131,7 +143,7 @@ async def _hear(work: Work, account: Account, message: Stored, inbound: Inbound,
         if later is not None:
             order_id, number, key = later
             return Heard(text=talk_texts.text(key, locale, number=number), order_id=order_id)
-    draft = draft or await draft_rows.begin(work, account, message, locale)
+    draft = draft or await draft_rows.begin_with(work, account, message, locale)
     return await _collect(work, account, draft, message, inbound, locale, link)
 
 
@@ -160,8 +172,9 @@ async def _collect(
         facts = msgspec.structs.replace(facts, values={**facts.values, "contactName": inbound.name})
     draft = msgspec.structs.replace(draft, facts=facts, locale=locale)
     if draft.state == "desk":
-        # A person has it: nothing is asked over their head, and nothing is lost.
+        # A person has it: nothing is asked over their head, and nothing is lost. Who answered may have put it aside.
         await draft_rows.store(work, draft, ())
+        await draft_rows.show_again(work, draft, message, "intake.wrote")
         return Heard(draft_id=draft.id)
     return await advance(work, account, draft, kind=kind, link=link)
 
@@ -181,7 +194,7 @@ async def advance(
         except Refusal as refusal:
             # Refused after it was found good: somebody changed what it leans on in between.
             faults = [_as_fault(refusal)]
-    kept = tuple(_stored_fault(fault) for fault in faults)
+    kept = tuple(draft_rows.kept(fault) for fault in faults)
     asked = talk.paths_of(kept)
     facts = msgspec.structs.replace(draft.facts, asked=asked, kind=checked.kind)
     draft = msgspec.structs.replace(draft, facts=facts)
@@ -239,12 +252,14 @@ async def request_of(work: Work, account: Account, draft: Draft, kind: Kind | No
     """What a conversation amounts to, as the pre-check looks at it."""
     values = draft.facts.values
     own = {p.removeprefix("fields."): text for p, text in values.items() if p.startswith("fields.")}
-    before = await peer_orders.last_order(work, account.id, draft.peer)
-    mail = account.kind == ChannelKind.MAIL
+    mail, form = account.kind == ChannelKind.MAIL, account.kind == ChannelKind.WEB_FORM
+    # A form is no account of anybody's: a telephone that was typed in says nothing of who typed it.
+    before = None if form else await peer_orders.last_order(work, account.id, draft.peer)
     return Request(
         channel=order_channel(account.kind).value,
         description=draft.facts.description(),
-        kind=account.default_kind,
+        # A form's visitor has chosen it.
+        kind=draft.facts.kind if form else account.default_kind,
         priority=account.default_priority,
         locale=draft.locale,
         # Who wrote before is known by what they ordered then.
@@ -299,8 +314,11 @@ async def _call_agent(
     work: Work, account: Account, message: Stored, draft: Draft | None, locale: str
 ) -> Heard:
     key = "agent" if draft is not None else "agent_nothing"
-    draft = draft or await draft_rows.begin(work, account, message, locale)
-    await draft_rows.give_to_desk(work, draft, "asked_for_a_person", urgent=True)
+    draft = draft or await draft_rows.begin_with(work, account, message, locale)
+    if draft.state == "desk":
+        await draft_rows.show_again(work, draft, message, "intake.agent_wanted", urgent=True)
+    else:
+        await draft_rows.give_to_desk(work, draft, "asked_for_a_person", urgent=True)
     return Heard(text=talk_texts.text(key, locale), draft_id=draft.id)
 
 
@@ -309,16 +327,6 @@ async def kind_of(work: Work, account: Account, draft: Draft) -> Kind | None:
     code = draft.facts.kind or account.default_kind
     found = (await versions.active(work)).get(code) if code is not None else None
     return None if found is None else found.kind
-
-
-def _stored_fault(fault: Fault) -> dict[str, Any]:
-    return {
-        "path": fault.path,
-        "code": fault.code,
-        "reason": fault.reason,
-        "en": fault.en,
-        "zh": fault.zh,
-    }
 
 
 def _as_fault(refusal: Refusal) -> Fault:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from callout_orders.knowledge import offers, standing
+from callout_orders.knowledge import decisions, offers, standing
 from callout_orders.knowledge.offers import Offer
 from callout_orders.precheck.terms import Taken
 from callout_orders.terms import Priority
@@ -26,9 +26,9 @@ async def answered(work: Work, order_id: UUID, solved: bool) -> bool:
     try:
         async with work.savepoint():
             if solved:
-                await offers.solved(work, order_id, via="link")
+                await decisions.solved(work, order_id, via=decisions.CUSTOMER)
             else:
-                await offers.did_not_help(work, order_id, via="link")
+                await decisions.did_not_help(work, order_id, via=decisions.CUSTOMER)
     except (NotFound, WrongState):
         return False
     return True

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from callout_orders.channels import files
+from callout_orders.channels import desk_people, files
 from callout_orders.channels.conversations import offering, talk, talk_texts
 from callout_orders.channels.conversations.talk import Word
 from callout_orders.channels.inbox import Stored
@@ -110,6 +110,7 @@ async def belongs_to_order(
             work, account.id, message.id, inbound.media, holder=files.holder_of(message.id)
         )
     await files.to_order(work, ids, order["id"])
+    await _show(work, message, inbound, order["id"])
     if inbound.text:
         await write(
             work,
@@ -122,3 +123,28 @@ async def belongs_to_order(
             ),
         )
     return order["id"], order["number"], "note_to_order" if inbound.text else "file_to_order"
+
+
+async def _show(work: Work, message: Stored, inbound: Inbound, order_id: UUID) -> None:
+    """Whoever has the order in hand sees that its customer wrote, even where it was done with; else the desk. Asked anew
+    only once that was settled."""
+    row = await work.fetchrow(
+        """
+        select u.id as handler_id, exists (
+            select from todo t where t.org_id = o.org_id and t.order_id = o.id and t.kind = 'intake.note'
+              and t.state in ('open', 'acknowledged')) as asked
+        from work_order o left join app_user u on u.org_id = o.org_id and u.id = o.handler_id and u.active
+        where o.org_id = callout_org() and o.id = $1
+        """,
+        order_id,
+    )
+    if row is None or row["asked"]:
+        return
+    await desk_people.ask(
+        work,
+        "intake.note",
+        f"note:{message.id}",
+        order_id=order_id,
+        data={"peer": message.peer, "text": inbound.text[:120] or "…"},
+        of=[row["handler_id"]] if row["handler_id"] is not None else None,
+    )

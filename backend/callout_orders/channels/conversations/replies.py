@@ -4,6 +4,8 @@ from uuid import UUID
 
 from callout_orders.channels import accounts, inbox
 from callout_orders.channels.conversations import draft_rows, talk_texts
+from callout_orders.channels.files import FileView
+from callout_orders.channels.terms import Account
 from callout_store.work import Work
 
 
@@ -29,3 +31,23 @@ async def to_order(work: Work, order_id: UUID, text: str) -> bool:
         order_id=order_id,
     )
     return True
+
+
+async def file_refused(work: Work, account: Account, file: FileView) -> None:
+    """Say to who sent a file that it was not taken: they count on it."""
+    message = await inbox.message(work, UUID(file.holder.removeprefix("message:")))
+    if message is None:
+        return
+    draft = await draft_rows.draft(work, message.draft_id) if message.draft_id is not None else None
+    await inbox.say(
+        work,
+        account,
+        peer=message.peer,
+        thread=message.thread,
+        text=talk_texts.files_refused(
+            [file.name or file.media_type], draft.locale if draft else account.locale
+        ),
+        reply={**message.content.get("reply", {}), "to": message.external_id},
+        draft_id=message.draft_id,
+        order_id=message.order_id,
+    )

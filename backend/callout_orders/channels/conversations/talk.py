@@ -23,16 +23,10 @@ _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _LATIN: Final = re.compile(r"[A-Za-z]{2,}")
 _DIGITS: Final = re.compile(r"\+?[\d\s\-()\uff08\uff09]{6,25}")
 _LABELLED: Final = re.compile(r"\s*([^\s:\uff1a][^:\uff1a\n]{0,30}?)\s*[:\uff1a]\s*(\S.*?)\s*$")
-_FREE: Final = (
-    "contactName",
-    "customerName",
-    "address",
-    "serial",
-    "product",
-    "errorCode",
-    "contactPhone",
-    "contactEmail",
-)
+_CODES: Final = ("serial", "errorCode")
+"""One word with a digit in it."""
+_FREE: Final = ("contactName", "customerName", "address", "product")
+"""Whatever somebody writes may be one of these."""
 _WORDS: Final[dict[str, frozenset[str]]] = {
     "status": frozenset({"status", "progress", "进度", "状态", "查询", "查进度", "进度查询"}),
     "help": frozenset({"help", "menu", "帮助", "菜单", "?", "\uff1f"}),
@@ -126,24 +120,27 @@ def hear(facts: Facts, text: str, *, found: Mapping[str, str], labels: Mapping[s
             remaining = ""
     if len(values) > VALUES_MAX:
         values = dict(list(values.items())[-VALUES_MAX:])
+    # What an order does not take any more stands in the messages; a sender without end does not make our rows endless.
+    room = sum(map(len, facts.texts)) < TEXT_CHARS_MAX
     return msgspec.structs.replace(
-        facts, texts=(*facts.texts, remaining) if remaining else facts.texts, values=values
+        facts, texts=(*facts.texts, remaining) if remaining and room else facts.texts, values=values
     )
 
 
 def _target(asked: Sequence[str], text: str) -> str | None:
-    """Which of the asked paths a bare text is meant for."""
+    """Which of the asked paths a bare text is meant for; None where it is none of them, and so goes on describing."""
     if "description" in asked or len(text) > 300:
         return None
     if "contactPhone" in asked and _DIGITS.fullmatch(text):
         return "contactPhone"
     if "contactEmail" in asked and "@" in text:
         return "contactEmail"
-    if "serial" in asked and " " not in text.strip() and text.isascii():
-        return "serial"
-    own = [path for path in asked if path.startswith("fields.")]
-    free = [path for path in _FREE if path in asked and path not in ("contactPhone", "contactEmail")]
-    return next(iter([*free, *own]), None) or next((p for p in asked if p in _FREE), None)
+    if " " not in text and text.isascii() and any(char.isdigit() for char in text):
+        code = next((path for path in _CODES if path in asked), None)
+        if code is not None:
+            return code
+    own = (path for path in asked if path.startswith("fields."))
+    return next((path for path in _FREE if path in asked), None) or next(own, None)
 
 
 def as_json(facts: Facts) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from callout_orders.channels.terms import FILE_BYTES_MAX
 from callout_orders.kinds.terms import Kind
 from callout_orders.terms import ORDER_STATE_LABELS, OrderState
 
@@ -90,6 +91,14 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "en": "Your mail was larger than {limit} MB and could not be taken in. Please send it again with smaller or fewer "
         "files; the text alone is enough to begin with.",
         "zh": "您的邮件超过 {limit} MB,未能受理。请减少或压缩附件后重新发送,也可以先只发送文字。",
+    },
+    "files_refused": {
+        "en": "Not taken: {names}. We take JPEG, PNG, WebP and HEIC pictures, MP4 films and PDF files of up to {limit} MB.",
+        "zh": "未接收:{names}。请发送每个不超过 {limit} MB 的 JPEG、PNG、WebP、HEIC 图片、MP4 视频或 PDF。",
+    },
+    "left_out": {
+        "en": "Your mail had more files or parts than we take at once ({limit} files): please send the rest in another.",
+        "zh": "您的邮件附件或内容过多(每封最多 {limit} 个文件),其余内容请另行发送。",
     },
     "offers": {
         "en": "This may help at once:",
@@ -177,6 +186,12 @@ def taken(locale: str, *, number: str, existing: bool, duplicate_of: str | None,
     if link is not None:
         parts.append(text("link", locale, link=link))
     return "\n".join(parts)
+
+
+def files_refused(names: Sequence[str], locale: str) -> str:
+    """The answer that files were not taken."""
+    told = ", ".join(name[:80] for name in names[:10])
+    return text("files_refused", locale, names=told, limit=FILE_BYTES_MAX // (1024 * 1024))
 
 
 def statuses(orders: Sequence[tuple[str, str]], locale: str) -> str:

@@ -6,8 +6,10 @@ replaced, what is too deep or too much is left out and said so.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
+from collections.abc import Sequence
 from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage, Message
@@ -20,6 +22,12 @@ from callout_orders.channels.mailbox import mail_text
 from callout_orders.channels.terms import TEXT_CHARS_MAX, Inbound
 
 PARTS_MAX: Final = 200
+LINES_MAX: Final = 500_000
+"""Lines of a mail that are read: 25 MB of files are 350,000, and each of them is held for itself."""
+MARKS_MAX: Final = 2_000
+"""Lines that may begin a part."""
+HEADER_CHARS_MAX: Final = 2_000
+"""Of one header. Reading takes the square of its length."""
 FILES_MAX: Final = 10
 MAIL_BYTES_MAX: Final = 25 * 1024 * 1024
 HEAD_BYTES_MAX: Final = 64 * 1024
@@ -28,10 +36,23 @@ INLINE_IMAGE_BYTES_MIN: Final = 5_000
 _CHARSETS: Final = ("utf-8", "gb18030", "latin-1")
 _ALIASES: Final = {"gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "gb_2312-80": "gb18030"}
 """Senders say gb2312 and write characters that only its larger kin has."""
+_NO_CHARSETS: Final = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined"})
+"""Codecs that no mail is written in; decoding a few megabytes by the first takes hours."""
 _MESSAGE_ID: Final = re.compile(r"<[^<>\s]{1,500}>")
 _MACHINES: Final = re.compile(
     r"^(?:mailer-daemon|postmaster|no-?reply|do-?not-?reply|bounces?)(?:[+\-.@]|$)", re.I
 )
+
+
+class _Policy(policy.EmailPolicy):
+    """Headers cut at what is ever looked at."""
+
+    def header_source_parse(self, sourcelines: Sequence[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(list(sourcelines))
+        return name, value[:HEADER_CHARS_MAX]
+
+
+_POLICY: Final = _Policy()
 
 
 class MailFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +83,13 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(data: bytes) -> Mail:
     """The whole mail."""
-    message = BytesParser(policy=policy.default).parsebytes(data)
+    within = _cut(_cut(data, b"\n", LINES_MAX), b"\n--", MARKS_MAX)
+    message = BytesParser(policy=_POLICY).parsebytes(within)
     head = _head(message, data)
     plain: list[str] = []
     html: list[str] = []
     found: list[MailFile] = []
-    left_out = 0
+    left_out = 1 if len(within) < len(data) else 0
     for n, part in enumerate(message.walk()):
         if n >= PARTS_MAX:
             left_out += 1
@@ -100,9 +122,19 @@ def read(data: bytes) -> Mail:
     )
 
 
+def _cut(data: bytes, mark: bytes, count_max: int) -> bytes:
+    """The data up to its mark after so many. Of a mail of a million parts, or of empty lines, the parser makes gigabytes."""
+    if data.count(mark) <= count_max:
+        return data
+    at = -1
+    for _ in range(count_max + 1):
+        at = data.index(mark, at + 1)
+    return data[:at]
+
+
 def read_head(data: bytes) -> Mail:
     """What the headers alone say, of a mail whose body is not read."""
-    return _head(BytesHeaderParser(policy=policy.default).parsebytes(data[:HEAD_BYTES_MAX]), data)
+    return _head(BytesHeaderParser(policy=_POLICY).parsebytes(data[:HEAD_BYTES_MAX]), data)
 
 
 def inbound(mail: Mail, *, too_large_bytes: int | None = None) -> Inbound:
@@ -214,10 +246,9 @@ def _text(part: Message[str, str]) -> str:
     data = _payload(part)
     said = str(part.get_content_charset() or "").lower()
     for charset in (_ALIASES.get(said, said), *_CHARSETS):
-        if not charset:
-            continue
         try:
-            return data.decode(charset)
+            if codecs.lookup(charset).name.replace("_", "-") not in _NO_CHARSETS:
+                return data.decode(charset)
         except (UnicodeDecodeError, LookupError, ValueError):
             continue
     return data.decode("utf-8", "replace")

@@ -1,7 +1,8 @@
 """The directory (A2): who answers for what, how they are reached, and how fast they answer.
 
 The mean response time is counted from the journal: from when an order came to somebody (by hand, by the fallback, or as it
-came in) to their answer of it, where that was the order's first.
+came in) to their answer of it, where that was the order's first. One that nobody had counts from when it came in. Who answers
+in another's place answered, and was not slow: the time before was not theirs.
 """
 
 import re
@@ -14,7 +15,7 @@ import msgspec
 
 from callout_orders import checks
 from callout_orders.desk import assign_rules, assignment
-from callout_orders.desk.staff import presence, team_terms
+from callout_orders.desk.staff import people, presence, team_terms
 from callout_orders.desk.unanswered import standing_in
 from callout_store.errors import LimitExceeded, NotFound, StaleRevision
 from callout_store.ids import new_id
@@ -32,7 +33,7 @@ CAME_TO: Final = (
     "work_order.taken_over",
     "work_order.handed_on",
 )
-"""Journal kinds that say to whom an order came, in `data.to`."""
+"""Journal kinds that say to whom an order came, in `data.to`; `work_order.created` says so in `data.handlerId`."""
 
 
 class StaffGiven(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +55,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponseTime(msgspec.Struct, frozen=True, kw_only=True):
-    """How fast somebody answered in the last `days`: `mean_seconds` None where they answered nothing."""
+    """How fast somebody answered in the last `days`: `mean_seconds` None where they answered nothing that was theirs."""
 
     days: int
     answers: int
@@ -200,12 +201,12 @@ async def directory(
         raise checks.FieldRefused("after", "range", low=0, high=999999)
     skip = int(after or 0)
     rows = await work.fetch(
-        r"""
+        f"""
         select u.id as user_id, u.name, u.email, u.role, s.department, coalesce(s.title, '') as title,
-               coalesce(s.phone, u.phone) as phone, coalesce(s.chat_ids, '{}')::text as chat_ids,
-               coalesce(s.kinds, '{}') as kinds, coalesce(s.revision, 0) as revision
+               coalesce(s.phone, u.phone) as phone, coalesce(s.chat_ids, '{{}}')::text as chat_ids,
+               coalesce(s.kinds, '{{}}') as kinds, coalesce(s.revision, 0) as revision
         from app_user u left join staff s on s.org_id = u.org_id and s.user_id = u.id
-        where u.org_id = callout_org() and u.active and u.role not in ('customer_contact', 'integration')
+        where u.org_id = callout_org() and {people.OF_THE_HOUSE.format("u")}
           and ($1::text is null or $1 = any(s.kinds))
           and ($2::text is null or lower(s.department) = lower($2))
           and ($3::text is null or u.name ilike $3 or u.email ilike $3)
@@ -263,29 +264,34 @@ async def response_times(work: Work, user_ids: Sequence[UUID], *, days: int) -> 
     """How fast each of these users answered in the last `days`, counted from the journal in one statement."""
     rows = await work.fetch(
         """
-        select a.actor_id as user_id, count(*) as answers,
-               avg(extract(epoch from a.at - coalesce(
-                   (select max(j.at) from journal j
-                    where j.org_id = a.org_id and j.order_id = a.order_id and j.kind = any($3)
-                      and j.data->>'to' = a.actor_id::text and j.at <= a.at),
-                   o.created_at)))::float8 as mean_seconds
-        from journal a join work_order o on o.org_id = a.org_id and o.id = a.order_id
-        where a.org_id = callout_org() and a.kind = 'work_order.responded' and a.at > $2 and a.actor_id = any($1)
-        group by a.actor_id
+        with answer as (
+            select a.actor_id, a.order_id, o.responded_at as at,
+                   case when a.data->>'handlerId' = a.actor_id::text then o.created_at end as open_since
+            from journal a join work_order o on o.org_id = a.org_id and o.id = a.order_id
+            where a.org_id = callout_org() and a.kind = 'work_order.responded' and a.at > $2 and a.actor_id = any($1)
+              -- An earlier answer, told later by a phone that was offline, was the first in its place.
+              and o.responded_at = coalesce((a.data->>'at')::timestamptz, a.at)
+        )
+        select actor_id as user_id, count(*) as answers,
+               avg(extract(epoch from at - coalesce(came_at, open_since)))::float8 as mean_seconds
+        from answer, lateral (
+            select max(j.at) as came_at from journal j
+            where j.org_id = callout_org() and j.order_id = answer.order_id and j.at <= answer.at
+              and ((j.kind = any($3) and j.data->>'to' = answer.actor_id::text)
+                   or (j.kind = 'work_order.created' and j.data->>'handlerId' = answer.actor_id::text))) came
+        group by actor_id
         """,
         list(user_ids),
         work.now - timedelta(days=days),
         list(CAME_TO),
     )
-    found = {row["user_id"]: row for row in rows}
-    return {
-        user: ResponseTime(
-            days=days,
-            answers=found[user]["answers"] if user in found else 0,
-            mean_seconds=round(found[user]["mean_seconds"], 3) if user in found else None,
-        )
-        for user in user_ids
-    }
+    found = {row["user_id"]: (row["answers"], row["mean_seconds"]) for row in rows}
+    times = {}
+    for user in user_ids:
+        answers, mean = found.get(user, (0, None))
+        mean_seconds = None if mean is None else round(mean, 3)
+        times[user] = ResponseTime(days=days, answers=answers, mean_seconds=mean_seconds)
+    return times
 
 
 async def who_answers(
@@ -316,12 +322,7 @@ async def who_answers(
 
 
 async def _staff_user(work: Work, user_id: UUID) -> None:
-    known = await work.fetchval(
-        "select true from app_user where org_id = callout_org() and id = $1 and active "
-        "and role not in ('customer_contact', 'integration')",
-        user_id,
-    )
-    if not known:
+    if user_id not in await people.staff(work, [user_id]):
         raise NotFound(entity="user", path="userId")
 
 

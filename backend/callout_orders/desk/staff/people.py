@@ -16,12 +16,15 @@ from callout_store.work import Work
 PEOPLE_MAX: Final = 20
 """So many people of one role or post are told at most; an organisation of hundreds would drown otherwise."""
 
+OF_THE_HOUSE: Final = "{0}.active and {0}.role not in ('customer_contact', 'integration')"
+"""Whether a row of `app_user`, by its name in the statement, is somebody of the house who may sign in."""
+
 ByOrders = Callable[[Work, Sequence[UUID]], Awaitable[Mapping[UUID, UUID]]]
 Owners = Callable[[Work, Sequence[UUID]], Awaitable[Mapping[UUID, str]]]
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
-    """The people around an order, as ids of users.
+    """The people around an order, as ids of users who may sign in.
 
     `initiator` is who took or sent it in, where that is a user; else the customer's contact or what the reporter left.
     `next` is who has to act now: the owner of the flow's step, else the engineer of the visit, else the handler, else the
@@ -56,6 +59,15 @@ def know_owners(read: Owners) -> None:
     """The flow's answer to "who has to act on these orders now", as an owner of `kinds.terms.Step`. The flow reads this
     module, so that it cannot be asked directly."""
     _Told.owners = read
+
+
+async def staff(work: Work, user_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these users are of the house and may sign in: no customer's account stands in a team or has a post."""
+    rows = await work.fetch(
+        f"select id from app_user u where org_id = callout_org() and id = any($1) and {OF_THE_HOUSE.format('u')}",
+        list(user_ids),
+    )
+    return {row["id"] for row in rows}
 
 
 async def around(work: Work, order_ids: Sequence[UUID]) -> dict[UUID, Around]:
@@ -94,7 +106,11 @@ async def holders_of(work: Work, pairs: Sequence[tuple[str, UUID]]) -> list[list
     the supervisors answer for it; nobody is asked for `system`, nor for a customer who has no account.
     """
     orders = await _orders(work, [order_id for _, order_id in pairs])
-    found = await _People.load(work, orders, {owner for owner, _ in pairs})
+    owners = {owner for owner, _ in pairs}
+    found = _People([], {})
+    # Where the orders name whoever is meant, nobody else has to be looked for.
+    if not all(found.holders(owner, orders[id_]) for owner, id_ in pairs if id_ in orders):
+        found = await _People.load(work, orders, owners, engineers="engineer" in owners)
     answers: list[list[UUID]] = []
     for owner, order_id in pairs:
         order = orders.get(order_id)
@@ -111,7 +127,7 @@ async def holders_of(work: Work, pairs: Sequence[tuple[str, UUID]]) -> list[list
 async def supervisors_of(work: Work, order_ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, ...]]:
     """The supervisors of each of these orders: leads of its team, else supervisors, else admins."""
     orders = await _orders(work, order_ids)
-    found = await _People.load(work, orders, ())
+    found = await _People.load(work, orders, (), engineers=False)
     return {id_: found.supervisors(order) for id_, order in orders.items()}
 
 
@@ -121,11 +137,14 @@ async def _orders(work: Work, ids: Iterable[UUID]) -> dict[UUID, Any]:
         return {}
     rows = await work.fetch(
         """
-        select o.id, o.created_by, o.handler_id, o.team_id, o.contact_id, o.reporter_name, o.reporter_phone,
-               o.reporter_email, o.locale, s.territory_id, c.user_id as contact_user
+        select o.id, i.id as created_by, h.id as handler_id, o.team_id, o.contact_id, o.reporter_name, o.reporter_phone,
+               o.reporter_email, o.locale, s.territory_id, u.id as contact_user
         from work_order o
         join site s on s.org_id = o.org_id and s.id = o.site_id
         left join contact c on c.org_id = o.org_id and c.id = o.contact_id
+        left join app_user i on i.org_id = o.org_id and i.id = o.created_by and i.active
+        left join app_user h on h.org_id = o.org_id and h.id = o.handler_id and h.active
+        left join app_user u on u.org_id = o.org_id and u.id = c.user_id and u.active
         where o.org_id = callout_org() and o.id = any($1)
         """,
         wanted,
@@ -150,13 +169,15 @@ class _People:
                 self._posts.setdefault(row["name"], []).append(row)
 
     @classmethod
-    async def load(cls, work: Work, orders: Mapping[UUID, Any], owners: Iterable[str]) -> "_People":
+    async def load(
+        cls, work: Work, orders: Mapping[UUID, Any], owners: Iterable[str], *, engineers: bool = True
+    ) -> "_People":
         given = list(owners)
         if not orders:
             return cls([], {})
-        engineers: Mapping[UUID, UUID] = {}
-        if _Told.engineers is not None:
-            engineers = await _Told.engineers(work, list(orders))
+        sent: Mapping[UUID, UUID] = {}
+        if engineers and _Told.engineers is not None:
+            sent = await _Told.engineers(work, list(orders))
         roles = {owner.removeprefix("role:") for owner in given if owner.startswith("role:")}
         rows = await work.fetch(
             """
@@ -176,7 +197,7 @@ class _People:
             list({order["team_id"] for order in orders.values()} - {None}),
             [owner.removeprefix("post:") for owner in given if owner.startswith("post:")],
         )
-        return cls(rows, engineers)
+        return cls(rows, sent)
 
     def of_role(self, role: str) -> tuple[UUID, ...]:
         return tuple(self._roles.get(role, ()))[:PEOPLE_MAX]

@@ -70,9 +70,7 @@ async def look(work: Work, user_id: UUID, key: str, epoch: int) -> bool:
     """The timer fired: whoever was silent for too long is offline from now on; whether this call found so."""
     row = await _locked(work, user_id)
     known = presence_of(row) if row is not None else None
-    if known is None or not await timers.is_current(work, key=key, epoch=epoch):
-        return False
-    if known.state is PresenceState.OFFLINE:
+    if known is None or known.state is PresenceState.OFFLINE:
         return False
     if offline_since(known, now=work.now + watching.SKEW_MAX) is None:
         soonest: datetime = await work.fetchval("select now() + $1::interval", LOOK_AGAIN)

@@ -17,6 +17,7 @@ from callout_orders.terms import Channel
 from callout_store.errors import LimitExceeded
 
 MEMBERS_MAX: Final = 500
+TERRITORIES_MAX: Final = 500
 DUTIES_MAX: Final = 400
 TEAMS_MAX: Final = 500
 CODES_MAX: Final = 100
@@ -80,6 +81,14 @@ def checked_team(given: TeamGiven) -> TeamGiven:
     for i, channel in enumerate(given.channels):
         with gather:
             checks.one_of(f"channels.{i}", channel, _CHANNELS)
+    with gather:
+        if len(given.territory_ids) > TERRITORIES_MAX:
+            raise LimitExceeded(
+                what="territories of a team",
+                limit=TERRITORIES_MAX,
+                given=len(given.territory_ids),
+                path="territoryIds",
+            )
     with gather:
         if len(given.members) > MEMBERS_MAX:
             raise LimitExceeded(

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from callout_orders import checks
+from callout_orders.desk.staff import people
 from callout_orders.desk.staff.team_terms import (
     TEAMS_MAX,
     DutyGiven,
@@ -76,6 +77,11 @@ class TeamView(msgspec.Struct, frozen=True, kw_only=True):
     on_duty: list[OnDutyView]
 
 
+_SAVED: Final = tuple(
+    name for name in TeamGiven.__struct_fields__ if name not in ("territory_ids", "members")
+)
+
+
 async def save_team(
     work: Work, given: TeamGiven, *, team_id: UUID | None = None, revision: int | None = None
 ) -> UUID:
@@ -84,6 +90,7 @@ async def save_team(
     A team that becomes the default one takes that from the one that was.
     """
     team = checked_team(given)
+    team = msgspec.structs.replace(team, is_default=team.is_default and team.active)
     # Of two who save at once, the second waits: one default, and no more teams than there may be.
     await work.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", f"teams:{work.org_id}")
     before = await work.fetchval(
@@ -107,7 +114,7 @@ async def save_team(
         raise LimitExceeded(what="teams", limit=TEAMS_MAX, given=TEAMS_MAX + 1)
     await _check_people(work, [member.user_id for member in team.members], "members", "userId")
     await _check_territories(work, team.territory_ids)
-    if team.is_default and team.active:
+    if team.is_default:
         await work.execute(
             "update team set is_default = false, revision = revision + 1 "
             "where org_id = callout_org() and is_default and id is distinct from $1",
@@ -115,31 +122,13 @@ async def save_team(
         )
     id_ = team_id or new_id()
     await work.execute(
-        """
-        insert into team (id, code, name_en, name_zh, time_zone, kinds, channels, is_default, active, late_minutes,
-            offline_minutes, step_minutes, move_minutes_max, move_hours_max)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-        on conflict (org_id, id) do update set code = excluded.code, name_en = excluded.name_en,
-            name_zh = excluded.name_zh, time_zone = excluded.time_zone, kinds = excluded.kinds,
-            channels = excluded.channels, is_default = excluded.is_default, active = excluded.active,
-            late_minutes = excluded.late_minutes, offline_minutes = excluded.offline_minutes,
-            step_minutes = excluded.step_minutes, move_minutes_max = excluded.move_minutes_max,
-            move_hours_max = excluded.move_hours_max, revision = team.revision + 1
+        f"""
+        insert into team (id, {", ".join(_SAVED)}) values ($1, {", ".join(f"${n + 2}" for n in range(len(_SAVED)))})
+        on conflict (org_id, id) do update
+        set {", ".join(f"{name} = excluded.{name}" for name in _SAVED)}, revision = team.revision + 1
         """,
         id_,
-        team.code,
-        team.name_en,
-        team.name_zh,
-        team.time_zone,
-        list(team.kinds),
-        list(team.channels),
-        team.is_default and team.active,
-        team.active,
-        team.late_minutes,
-        team.offline_minutes,
-        team.step_minutes,
-        team.move_minutes_max,
-        team.move_hours_max,
+        *(getattr(team, name) for name in _SAVED),
     )
     await work.execute("delete from team_territory where org_id = callout_org() and team_id = $1", id_)
     await work.execute(
@@ -147,16 +136,20 @@ async def save_team(
         id_,
         list(team.territory_ids),
     )
-    await work.execute("delete from team_member where org_id = callout_org() and team_id = $1", id_)
+    parts = {member.user_id: "lead" if member.lead else "member" for member in team.members}
+    gone = await work.fetch(
+        "delete from team_member where org_id = callout_org() and team_id = $1 returning user_id, part", id_
+    )
     await work.execute(
         "insert into team_member (team_id, user_id, part) select $1, u, p from unnest($2::uuid[], $3::text[]) as t(u, p)",
         id_,
-        [member.user_id for member in team.members],
-        ["lead" if member.lead else "member" for member in team.members],
+        list(parts),
+        list(parts.values()),
     )
-    await _note(
-        work, "team.saved", id_, {"code": team.code, "members": len(team.members), "active": team.active}
-    )
+    # Who is not in it any more, or not as what they were: what they were asked as that is somebody else's now.
+    left = [row["user_id"] for row in gone if parts.get(row["user_id"]) != row["part"]]
+    told = {"code": team.code, "members": len(parts), "active": team.active, "left": left}
+    await _note(work, "team.saved", id_, told)
     return id_
 
 
@@ -269,12 +262,7 @@ async def _check_people(
     work: Work, users: Sequence[UUID], path: str, field: str, places: Sequence[int] | None = None
 ) -> None:
     """They are active users of the house: a customer's account stands in no team and on no duty."""
-    rows = await work.fetch(
-        "select id from app_user where org_id = callout_org() and id = any($1) and active "
-        "and role not in ('customer_contact', 'integration')",
-        list(users),
-    )
-    known = {row["id"] for row in rows}
+    known = await people.staff(work, users)
     gather = checks.Gather()
     for i, user in zip(places or range(len(users)), users, strict=True):
         with gather:

@@ -196,7 +196,8 @@ async def _target(
         raise NotFound(entity="team", path="teamId")
     if user_id is None:
         assert team_id is not None
-        chosen = choose_handler((await members_of(work, [team_id])).get(team_id, []))
+        # What was answered is not watched any more: it must not lie with a team in nobody's hands.
+        chosen = choose_handler((await members_of(work, [team_id])).get(team_id, []), anyone=order.over)
         return chosen.user_id, team_id
     teams: list[UUID] = [
         row["team_id"]

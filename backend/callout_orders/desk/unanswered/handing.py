@@ -10,6 +10,7 @@ import msgspec
 from callout_orders.desk import todos
 from callout_orders.desk.unanswered.standings import Watched, presences
 from callout_orders.desk.unanswered.watch_rules import ByWhat, Flag, judge
+from callout_orders.flow import reading as flow_reading
 from callout_store import timers
 from callout_store.journal import Entry, write
 from callout_store.work import Work
@@ -45,35 +46,10 @@ async def give(
     """Put an order, whose row is locked, into other hands; its epoch after it.
 
     Journals `kind` with who had it and has it, ends the to-dos of whoever had it, asks `tell` for an answer where one is
-    still owed, and sets the timer anew. `team_id`: its team from now on, where that changes. `restart`: everybody may have
-    it again.
+    still owed, brings what the flow asked of its handler along, and sets the timer anew. `team_id`: its team from now on,
+    where that changes. `restart`: everybody may have it again.
     """
-    epoch = order.epoch + 1
-    await work.execute(
-        """
-        update work_order set handler_id = $2, team_id = coalesce($3, team_id), revision = revision + 1
-        where org_id = callout_org() and id = $1
-        """,
-        order.id,
-        user_id,
-        team_id,
-    )
-    tried = [] if restart else [*order.tried, *([order.handler_id] if order.handler_id else [])]
-    await work.execute(
-        """
-        insert into order_watch (order_id, epoch, handler_since, tried, by_what, flag)
-        values ($1, $2, $3, $4, $5, $6)
-        on conflict (org_id, order_id) do update
-        set epoch = excluded.epoch, handler_since = excluded.handler_since, tried = excluded.tried,
-            by_what = excluded.by_what, flag = excluded.flag
-        """,
-        order.id,
-        epoch,
-        work.now,
-        list(dict.fromkeys(tried)),
-        by_what.value,
-        flag.value if flag else None,
-    )
+    epoch = await put(work, order, user_id, by_what=by_what, flag=flag, team_id=team_id, restart=restart)
     await write(
         work,
         Entry(
@@ -112,7 +88,72 @@ async def give(
             ],
         )
         await _set_timer(work, order, user_id, by_what, flag)
+    if user_id is not None:
+        await _bring_along(work, order.id, user_id)
     work.touch("work_order", order.id)
+    return epoch
+
+
+async def _bring_along(work: Work, order_id: UUID, user_id: UUID) -> None:
+    """What the order's flow asked of its handler is asked of the new one."""
+    rows = await work.fetch(
+        """
+        select id, matter, user_id from todo
+        where org_id = callout_org() and order_id = $1 and kind <> $2 and state in ('open', 'acknowledged') order by id
+        """,
+        order_id,
+        todos.ANSWER_KIND,
+    )
+    owners = await flow_reading.owners_by_matters(work, [row["matter"] for row in rows]) if rows else {}
+    asked = {row["matter"] for row in rows if row["user_id"] == user_id}
+    moves, over = [], []
+    for row in rows:
+        if owners.get(row["matter"]) != "handler" or row["user_id"] == user_id:
+            continue
+        if row["matter"] in asked:
+            over.append(row["id"])
+        else:
+            moves.append((row["id"], user_id))
+            asked.add(row["matter"])
+    await todos.cancel(work, over)
+    await todos.pass_on(work, moves)
+
+
+async def put(
+    work: Work,
+    order: Watched,
+    user_id: UUID | None,
+    *,
+    by_what: ByWhat,
+    flag: Flag | None = None,
+    team_id: UUID | None = None,
+    restart: bool = True,
+) -> int:
+    """Only the rows of `give`: the order's, and how it stands at the desk; its epoch after it."""
+    await work.execute(
+        """
+        update work_order set handler_id = $2, team_id = coalesce($3, team_id), revision = revision + 1
+        where org_id = callout_org() and id = $1
+        """,
+        order.id,
+        user_id,
+        team_id,
+    )
+    tried = [] if restart else [*order.tried, *([order.handler_id] if order.handler_id else [])]
+    epoch: int = await work.fetchval(
+        """
+        insert into order_watch as w (order_id, handler_since, tried, by_what, flag) values ($1, $2, $3, $4, $5)
+        on conflict (org_id, order_id) do update
+        set epoch = w.epoch + 1, handler_since = excluded.handler_since, tried = excluded.tried,
+            by_what = excluded.by_what, flag = excluded.flag
+        returning epoch
+        """,
+        order.id,
+        work.now,
+        list(dict.fromkeys(tried)),
+        by_what.value,
+        flag.value if flag else None,
+    )
     return epoch
 
 

@@ -71,6 +71,8 @@ class Why(StrEnum):
     OFFLINE = "offline"
     NOBODY = "nobody"
     """Nobody of the team was online when it came in."""
+    LEFT = "left"
+    """Whoever had it was shut out, or is no member of the team any more."""
 
 
 class Flag(StrEnum):

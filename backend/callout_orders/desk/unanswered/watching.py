@@ -1,7 +1,8 @@
 """Looking after orders that nobody answered: durable timers, and what is done when one fires (R4).
 
 A timer is only a reminder: when it fires the order is read again under its lock and the rules decide, so that it does not
-matter which worker looks, how often, or after which restart. Every change of hands raises the order's epoch.
+matter which worker looks, how often, how late, or after which restart; the timer's own epoch counts only where it is set
+again. Every change of hands raises the order's epoch.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,7 +40,7 @@ async def aim(work: Work, order_ids: Iterable[UUID]) -> None:
 async def look(work: Work, order_id: UUID, key: str, epoch: int) -> bool:
     """A timer fired: turn the order over where it is late or its handler gone; whether this call did."""
     order = (await standings.load(work, [order_id], lock=True)).get(order_id)
-    if order is None or not await timers.is_current(work, key=key, epoch=epoch):
+    if order is None:
         return False
     if order.over:
         # Answered by somebody else, such as an engineer's phone: nobody has to any more.

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from callout_orders.sla import milestones
-from callout_orders.sla.clock import MilestoneName
 from callout_orders.terms import FINAL, OrderState
-from callout_store import timers
 from callout_store.journal import Entry, write_many
 from callout_store.work import Work
 
@@ -28,8 +26,7 @@ async def close_by_flow(work: Work, order_ids: Sequence[UUID]) -> list[UUID]:
     )
     if rows:
         ids = [row["id"] for row in rows]
-        await timers.cancel(work, *(milestones.key_of(id_, name) for id_ in ids for name in MilestoneName))
-        milestones.settle_later(work, ids)
+        await milestones.closed(work, ids)
         await _note(
             work, "work_order.closed", {row["id"]: {"from": row["state"], "by": "flow"} for row in rows}
         )

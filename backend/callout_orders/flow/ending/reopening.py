@@ -16,6 +16,15 @@ from callout_store.work import Work
 REASON_CHARS_MAX: Final = 1000
 DONE: Final = frozenset({OrderState.COMPLETED.value, OrderState.CLOSED.value})
 
+checks.add_reasons(
+    {
+        "reopen_duplicate": (
+            "it is a duplicate of {given}, to which somebody goes: open that one again",
+            "该工单是 {given} 的重复单,处理以原单为准:请重新打开原单",
+        ),
+    }
+)
+
 
 async def reopen(
     work: Work, order_id: UUID, reason: str, *, to: str | None = None, revision: int | None = None
@@ -23,7 +32,7 @@ async def reopen(
     """Open a completed or closed order again; its revision. It waits to be planned, and its clock of resolution goes on.
 
     Its flow is led back to the step `to`; without one to the first step that may be entered once more. Raises NotFound,
-    StaleRevision, WrongState, BadField (reason, a step that cannot be led back to).
+    StaleRevision, WrongState, BadField (reason, a duplicate, a step that cannot be led back to).
     """
     why = checks.text("reason", reason, chars_max=REASON_CHARS_MAX)
     row = await _locked(work, order_id)
@@ -33,6 +42,9 @@ async def reopen(
         raise WrongState(
             entity="work order", state=row["state"], needed="an order that is completed or closed"
         )
+    if row["first"] is not None:
+        # Nobody plans a duplicate and no clock runs for it: it would be open, and forgotten.
+        raise checks.FieldRefused("orderId", "reopen_duplicate", given=row["first"])
     await _open(work, row, why, to=to, by="office")
     return int(row["revision"]) + 1
 
@@ -40,7 +52,7 @@ async def reopen(
 async def reopen_unsatisfied(work: Work, order_id: UUID, why: str) -> bool:
     """Open an order again whose customer is not content; False where it is not done, or called off."""
     row = await _locked(work, order_id)
-    if row["state"] not in DONE:
+    if row["state"] not in DONE or row["first"] is not None:
         return False
     await _open(work, row, why, to=None, by="survey")
     return True
@@ -49,8 +61,9 @@ async def reopen_unsatisfied(work: Work, order_id: UUID, why: str) -> bool:
 async def _locked(work: Work, order_id: UUID) -> Any:
     row = await work.fetchrow(
         """
-        select id, number, state, resolved_at, revision from work_order
-        where org_id = callout_org() and id = $1 for no key update
+        select id, number, state, resolved_at, revision, (
+            select number from work_order f where f.org_id = callout_org() and f.id = o.duplicate_of_id) as first
+        from work_order o where org_id = callout_org() and id = $1 for no key update
         """,
         order_id,
     )
@@ -86,7 +99,7 @@ async def _open(work: Work, row: Any, why: str, *, to: str | None, by: str) -> N
     work.touch("work_order", row["id"])
     await survey.give_up(work, row["id"])
     if row["resolved_at"] is not None:
-        await milestones.reopened(work, [(row["id"], row["resolved_at"])])
+        await milestones.reopened(work, [(row["id"], row["resolved_at"])], bump=0)
     if target is not None:
         [fresh] = await load(work, [row["id"]])
         fresh.steps = rules.lead_back(fresh.steps, target, work.now)

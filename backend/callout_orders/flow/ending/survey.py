@@ -5,9 +5,6 @@ carries a token of its own, because what was sent before is known to nobody here
 Looking at a link changes nothing. Answers are in `survey_answers`.
 """
 
-import base64
-import hashlib
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -15,9 +12,9 @@ from uuid import UUID
 
 import msgspec
 
-from callout_store import timers
+from callout_store import link_tokens, timers
 from callout_store.errors import NotFound, SurveyLinkExpired, SurveyLinkInvalid, SurveyLinkUsed
-from callout_store.ids import new_id, new_secret
+from callout_store.ids import new_id
 from callout_store.journal import Entry, write, write_many
 from callout_store.work import Work
 
@@ -28,7 +25,6 @@ REMIND_AFTER: Final = timedelta(days=3)
 LINKS_MAX: Final = 10
 """Links of one survey; the oldest end first."""
 
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}")
 
 LinkState = Literal["valid", "used", "expired", "unknown"]
 
@@ -115,13 +111,12 @@ async def link(work: Work, survey_id: UUID) -> str:
         survey_id,
         LINKS_MAX - 1,
     )
-    organisation = base64.urlsafe_b64encode(work.org_id.bytes).rstrip(b"=").decode()
-    token = f"{organisation}.{new_secret()}"
+    token = link_tokens.new_token(work.org_id)
     await work.execute(
         "insert into survey_link (id, survey_id, token_hash, created_at) values ($1, $2, $3, $4)",
         new_id(),
         survey_id,
-        _hash(token),
+        link_tokens.digest(token),
         work.now,
     )
     return token
@@ -129,9 +124,10 @@ async def link(work: Work, survey_id: UUID) -> str:
 
 def organisation_of(token: str) -> UUID:
     """The organisation whose link this claims to be; SurveyLinkInvalid where it is no token at all."""
-    if not _TOKEN.fullmatch(token):
+    org_id = link_tokens.organisation_of(token)
+    if org_id is None:
         raise SurveyLinkInvalid
-    return UUID(bytes=base64.urlsafe_b64decode(token[:22] + "=="))
+    return org_id
 
 
 async def look(work: Work, token: str) -> SurveyLink:
@@ -146,7 +142,7 @@ async def look(work: Work, token: str) -> SurveyLink:
         join organisation g on g.id = s.org_id
         where l.org_id = callout_org() and l.token_hash = $1
         """,
-        _hash(token),
+        link_tokens.digest(token),
     )
     if row is None:
         return SurveyLink(state="unknown")
@@ -218,7 +214,3 @@ def _entry(kind: str, order_id: UUID, **data: Any) -> Entry:
 def key_of(survey_id: UUID, what: str) -> str:
     """The key of a survey's timer; `what` is remind or expire."""
     return f"survey:{survey_id}:{what}"
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

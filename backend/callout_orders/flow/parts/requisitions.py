@@ -55,7 +55,8 @@ async def request(
 async def request_needed(work: Work, order_ids: Sequence[UUID]) -> list[UUID]:
     """Ask for the parts that these orders are said to need, where none are on their way; the new requisitions' ids.
 
-    The caller holds the orders' rows. An order that needs no parts that anybody named gets none.
+    The caller holds the orders' rows. An order that needs no parts that anybody named gets none, nor does one that has as
+    many requisitions as it may: that must not stop the phone whose visit led here.
     """
     rows = await work.fetch(
         """
@@ -63,10 +64,12 @@ async def request_needed(work: Work, order_ids: Sequence[UUID]) -> list[UUID]:
         where n.org_id = callout_org() and n.order_id = any($1) and not exists (
             select 1 from requisition r
             where r.org_id = n.org_id and r.order_id = n.order_id and r.state = any($2))
+          and (select count(*) from requisition r where r.org_id = n.org_id and r.order_id = n.order_id) < $3
         order by n.order_id, n.part_id
         """,
         list(order_ids),
         list(OPEN),
+        stored.PER_ORDER_MAX,
     )
     wanted: dict[UUID, dict[UUID, int]] = {}
     for row in rows:

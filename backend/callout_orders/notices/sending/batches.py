@@ -8,6 +8,7 @@ is left out: what has no token waits.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import takewhile
 from typing import Final
 from uuid import UUID
 
@@ -77,9 +78,9 @@ def _urgent(rows: Sequence[Waiting], tokens: int) -> list[Batch]:
     batches: list[Batch] = []
     for last, key in sorted(firsts)[: max(0, tokens)]:
         group = [one for one in by_matter[key] if one.position <= last]
-        # Mentions of the same line stand in one message.
-        lines = {one.line_id for one in group}
-        group += [one for one in by_matter[key] if one.position > last and one.line_id in lines]
+        # Mentions of the same line stand in one message, as far as nothing younger lies between.
+        younger = [one for one in by_matter[key] if one.position > last]
+        group += _while_of({one.line_id for one in group}, younger)
         # A longer queue goes in parts, the oldest first: the urgent one follows at once, and does not overtake.
         batches.append(_batch(_first_lines(sorted(group, key=lambda one: one.position)), urgent=True))
     return batches
@@ -138,9 +139,12 @@ def _digests(units: list[list[Waiting]]) -> list[Batch]:
 
 
 def _first_lines(group: Sequence[Waiting]) -> list[Waiting]:
-    """The notices of as many lines as a digest holds."""
-    lines = set(list(dict.fromkeys(one.line_id for one in group))[:DIGEST_MAX])
-    return [one for one in group if one.line_id in lines]
+    """The notices of as many lines as a digest holds, up to the first of another line."""
+    return _while_of(set(list(dict.fromkeys(one.line_id for one in group))[:DIGEST_MAX]), group)
+
+
+def _while_of(lines: Collection[UUID], rows: Sequence[Waiting]) -> list[Waiting]:
+    return list(takewhile(lambda one: one.line_id in lines, rows))
 
 
 def _batch(group: Sequence[Waiting], *, urgent: bool) -> Batch:

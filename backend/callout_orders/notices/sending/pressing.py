@@ -35,6 +35,8 @@ async def fall_back(work: Work, notice_id: UUID, *, sink: str) -> UUID | None:
     )
     if row is None or row["delivered_at"] is not None or not (row["urgent"] or row["state"] == "failed"):
         return None
+    if row["kind"] == ESCALATED.kind and await _acknowledged(work, row["order_id"], row["line_id"]):
+        return None
     given = await facts.lines(work, [row["line_id"]])
     if not given or (what := told(given[0].kind, given[0].data)) is None:
         return None
@@ -157,7 +159,7 @@ async def _acknowledged(work: Work, order_id: UUID, line_id: UUID) -> bool:
         await work.fetchval(
             """
             select true from notice n
-            where n.org_id = callout_org() and n.order_id = $1 and n.acknowledged_at is not null
+            where n.org_id = callout_org() and n.order_id = $1 and n.acknowledged_at is not null and n.role <> 'customer'
               and n.position >= (select min(position) from notice where org_id = callout_org() and line_id = $2)
             limit 1
             """,

@@ -51,10 +51,12 @@ async def settle(work: Work, done: Sequence[tuple[Outgoing, Outcome]]) -> None:
         [outcome.kind == "unsure" for _, outcome, _, _ in rows],
         clock - GIVE_UP,
         clock,
-        [outcome.kind != "throttled" for _, outcome, _, _ in rows],
+        [outcome.kind not in ("throttled", "unsent") for _, outcome, _, _ in rows],
     )
     await _tell_notices(work, {row["id"]: row["state"] for row in settled})
-    await _tell_channel(work, done, clock)
+    ended = [one for one in done if one[0].id in {row["id"] for row in settled}]
+    await _break_addresses(work, [message for message, outcome in ended if outcome.nobody])
+    await _tell_channel(work, ended, clock)
 
 
 def _after(message: Outgoing, outcome: Outcome, clock: datetime) -> tuple[str, datetime]:
@@ -62,6 +64,8 @@ def _after(message: Outgoing, outcome: Outcome, clock: datetime) -> tuple[str, d
         return "delivered", clock
     if outcome.kind == "refused":
         return "failed", clock
+    if outcome.kind == "unsent":
+        return "queued", clock
     wait = outcome.after_s if outcome.after_s is not None else backoff_s(message.attempts + 1)
     return "queued", clock + timedelta(seconds=wait)
 
@@ -96,31 +100,61 @@ async def _tell_notices(work: Work, states: dict[UUID, str]) -> None:
     await fall_back_now(work, [row["id"] for row in rows if row["state"] == "failed"])
 
 
+async def _break_addresses(work: Work, messages: Sequence[Outgoing]) -> None:
+    """Nobody is there: the next notice does not go there first. Entered again it is good again (`settings.add_address`)."""
+    if messages:
+        await work.execute(
+            """
+            update notice_address a set broken_at = $3 from unnest($1::text[], $2::text[]) as t(medium, address)
+            where a.org_id = callout_org() and a.medium = t.medium and a.address = t.address and a.broken_at is null
+            """,
+            [message.medium for message in messages],
+            [message.address for message in messages],
+            work.now,
+        )
+
+
 async def _tell_channel(work: Work, done: Sequence[tuple[Outgoing, Outcome]], clock: datetime) -> None:
-    """A channel rests where its provider throttled, and where nothing at all got through."""
-    channel_id = done[0][0].channel_id
+    """A channel rests where its provider throttled, and where nothing at all got through. Where something does again, what
+    was put back is due at once: nobody waits for the end of a backoff of yesterday."""
+    channel_id = done[0][0].channel_id if done else None
     if channel_id is None:
         return
-    kinds = {outcome.kind for _, outcome in done}
+    kinds = {outcome.kind for _, outcome in done} - {"unsent"}
     throttles = [outcome.after_s or 60.0 for _, outcome in done if outcome.kind == "throttled"]
     errors = [outcome.error for _, outcome in done if outcome.kind != "delivered" and outcome.error]
-    away = kinds <= {"away", "unsure"}
-    failures: int = await work.fetchval(
+    away = bool(kinds) and kinds <= {"away", "unsure"}
+    answers = bool(kinds & {"delivered", "refused"})
+    row = await work.fetchrow(
         """
-        update notice_channel
-        set failures = case when $2 then failures + 1 when $3 then 0 else failures end,
-            last_ok_at = case when $3 then $4 else last_ok_at end, last_error = coalesce($5, last_error)
-        where org_id = callout_org() and id = $1 returning failures
+        update notice_channel c
+        set failures = case when $2 then c.failures + 1 when $3 then 0 else c.failures end,
+            last_ok_at = case when $3 then $4 else c.last_ok_at end, last_error = coalesce($5, c.last_error),
+            spent = c.spent[:cardinality(c.spent) - $6]
+        from (select failures from notice_channel where org_id = callout_org() and id = $1 for no key update) was
+        where c.org_id = callout_org() and c.id = $1 returning c.failures, was.failures as were
         """,
         channel_id,
         away,
-        bool(kinds & {"delivered", "refused"}),
+        answers,
         clock,
         errors[-1][:ERROR_CHARS_MAX] if errors else None,
+        # A token that was not needed is given back.
+        sum(outcome.kind == "unsent" for _, outcome in done),
     )
+    if row is not None and answers and row["were"]:
+        await work.execute(
+            """
+            update notice_message set next_at = $2
+            where org_id = callout_org() and lane = $1 and state = 'queued' and next_at > $2
+            """,
+            str(channel_id),
+            clock,
+        )
     rest_s = max(throttles, default=0.0)
-    if away:
-        rest_s = max(rest_s, min(REST_MAX_S, backoff_s(failures)))
+    if row is not None and away:
+        asked = max((outcome.after_s or 0.0 for _, outcome in done), default=0.0)
+        rest_s = max(asked, min(REST_MAX_S, backoff_s(row["failures"])))
     if rest_s:
         await work.execute(
             """

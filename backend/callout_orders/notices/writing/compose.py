@@ -11,9 +11,10 @@ import msgspec
 
 from callout_orders.notices import quiet
 from callout_orders.notices.terms import ROBOTS, Medium, Role, Told, told
-from callout_orders.notices.writing import templates, texts, versions
+from callout_orders.notices.writing import breaking, texts
+from callout_orders.notices.writing.breaking import Broken
 from callout_orders.notices.writing.facts import Facts, Line, Person, zone_of
-from callout_orders.notices.writing.templates import LINK, BadTemplate
+from callout_orders.notices.writing.templates import LINK
 from callout_orders.terms import ORDER_STATE_LABELS, PRIORITY_LABELS, OrderState, Priority
 
 TEXT_CHARS_MAX: Final = 1000
@@ -23,7 +24,8 @@ P0: Final = "P0"
 
 
 class NewNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """A notice as it is to be stored. `lane`: the channel's id, `sink` or `inbox`."""
+    """A notice as it is to be stored. `lane`: the channel's id, `sink` or `inbox`. `broken`: the template that should have
+    said it."""
 
     order_id: UUID | None
     line_id: UUID
@@ -41,6 +43,7 @@ class NewNotice(msgspec.Struct, frozen=True, kw_only=True):
     body: str
     due_at: datetime
     fallback_of: UUID | None = None
+    broken: Broken | None = None
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,13 +67,15 @@ def compose(facts: Facts, lines: Sequence[Line], *, sink: str) -> list[NewNotice
         urgent = what.urgent or (what.of_p0 and order is not None and order["priority"] == P0)
         known: set[str] = set()
         for role, person in people(facts, line, what):
-            if person.key in known or (person.user_id is not None and person.user_id == line.actor_id):
+            # Who is a contact and a user is told once, and not of what they did as the other.
+            key = person.key if person.user_id is None else f"user:{person.user_id}"
+            if key in known or (person.user_id is not None and person.user_id == line.actor_id):
                 continue
-            known.add(person.key)
-            if person.user_id is not None:
-                # Who is a contact and a user is told once, and not of what they did as the other.
-                known.add(f"user:{person.user_id}")
+            known.add(key)
             if what.kind in person.muted and not urgent:
+                continue
+            if person.customer and person.user_id is None and not facts.settings.customer_media:
+                # Customers are not told here, and this one has no list of their own either.
                 continue
             made.append(notice(facts, line, what, role, person, urgent=urgent, sink=sink))
     return made
@@ -150,13 +155,8 @@ def notice(
     group = by.medium in ROBOTS
     locale = facts.locale if group else person.locale
     zone = facts.zone if group or person.time_zone is None else zone_of(person.time_zone)
-    template = versions.text_of(facts.templates, by.medium, what.kind, locale)
     given = values(facts, line, what.kind, role, person, locale=locale, zone=zone)
-    try:
-        text = templates.render(template, by.medium, given)
-    except BadTemplate:
-        # One that comes out too long must keep nobody from hearing of it.
-        text = templates.render(texts.built_in(by.medium, what.kind, locale), by.medium, given)
+    text, broken = breaking.filled(facts.templates, by.medium, what.kind, locale, given)
     return NewNotice(
         order_id=line.order_id,
         line_id=line.id,
@@ -174,6 +174,7 @@ def notice(
         body=text.body,
         due_at=_due(facts, person, by, urgent),
         fallback_of=fallback_of,
+        broken=broken,
     )
 
 

@@ -186,7 +186,11 @@ async def users(work: Work, ids: Collection[UUID]) -> dict[UUID, Person]:
 async def _contacts(work: Work, ids: Collection[UUID]) -> dict[UUID, Person]:
     rows = await work.fetch(
         """
-        select id, user_id, name, phone, email, locale from contact where org_id = callout_org() and id = any($1)
+        select c.id, c.user_id, c.name, c.phone, c.email, coalesce(p.locale, c.locale) as locale, p.media, p.quiet,
+               p.time_zone, p.muted
+        from contact c
+        left join notice_preference p on p.org_id = c.org_id and p.user_id = c.user_id
+        where c.org_id = callout_org() and c.id = any($1)
         """,
         list(ids),
     )
@@ -200,6 +204,10 @@ async def _contacts(work: Work, ids: Collection[UUID]) -> dict[UUID, Person]:
             contact_id=row["id"],
             email=row["email"],
             phone=row["phone"],
+            media=None if row["media"] is None else tuple(row["media"]),
+            quiet=row["quiet"],
+            time_zone=row["time_zone"],
+            muted=frozenset(row["muted"] or ()),
         )
         for row in rows
     }

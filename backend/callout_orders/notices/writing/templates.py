@@ -8,6 +8,7 @@ filters, `if`, and one loop over a digest's items. Its cost is then its length t
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -103,17 +104,19 @@ def escape_of(medium: str) -> Callable[[object], str]:
 
 
 def check(text: Text) -> None:
-    """Raise BadTemplate, with the line, for what is no template or not one that may be kept."""
+    """Raise BadTemplate, with the line, for what is no template, not one that may be kept, or one that nothing fills in."""
     for source, limit in ((text.title, TITLE_CHARS_MAX), (text.body, BODY_CHARS_MAX)):
         if len(source) > limit:
             raise BadTemplate("too_long", 1, str(limit))
         _checked(source)
+    for values in (SAMPLE, _BARE):
+        render(text, "inbox", values)
 
 
 def render(text: Text, medium: str, values: Mapping[str, Any]) -> Text:
     """The text filled in with `values` (as PLACEHOLDERS has them, nested). Titles are plain in every medium.
 
-    Raises BadTemplate for one that `check` refuses and for what comes out too long.
+    Raises BadTemplate for one that `check` refuses, one that these values do not suit, and for what comes out too long.
     """
     title = _filled(text.title, "plain", values)
     escape = "html" if medium in HTML else "markdown" if medium in MARKDOWN else "plain"
@@ -122,10 +125,20 @@ def render(text: Text, medium: str, values: Mapping[str, Any]) -> Text:
 
 def _filled(source: str, escape: str, values: Mapping[str, Any]) -> str:
     out = ""
-    for piece in _compiled(source, escape).generate(**values):
-        out += piece
-        if len(out) > OUT_CHARS_MAX:
-            raise BadTemplate("too_long_filled", 1, str(OUT_CHARS_MAX))
+    compiled = _compiled(source, escape)
+    try:
+        for piece in compiled.generate(**values):
+            out += piece
+            if len(out) > OUT_CHARS_MAX:
+                raise BadTemplate("too_long_filled", 1, str(OUT_CHARS_MAX))
+    except BadTemplate:
+        raise
+    except Exception as fault:
+        # `order.number > 3`, `headline|truncate("x")`: read well, and fail only when they are filled in.
+        lines = [
+            one.lineno for one in traceback.extract_tb(fault.__traceback__) if one.filename == "<template>"
+        ]
+        raise BadTemplate("breaks", (lines or [None])[-1] or 1, str(fault)[:200]) from None
     return out
 
 
@@ -205,3 +218,8 @@ SAMPLE: Final[Mapping[str, Any]] = {
               "urgent": False}],
 }  # fmt: skip
 """Values of an order that does not exist, for a preview without one."""
+_BARE: Final[Mapping[str, Any]] = {
+    name: dict.fromkeys(value, "") if isinstance(value, dict) else [] if isinstance(value, list) else ""
+    for name, value in SAMPLE.items()
+} | {"count": 1}
+"""What a notice without an order, a visit or a deadline has."""

@@ -12,6 +12,7 @@ import msgspec
 
 from callout_orders import checks
 from callout_orders.checks import FieldRefused, Gather
+from callout_orders.desk import todos
 from callout_orders.notices.settings import LOCALES
 from callout_orders.notices.terms import KINDS, MEDIA
 from callout_orders.notices.writing import templates
@@ -67,10 +68,23 @@ def text_of(saved: Chosen, medium: str, kind: str, locale: str) -> Text:
     return found or built_in(medium, kind, locale)
 
 
+async def numbers(work: Work) -> dict[tuple[str, str, str], int]:
+    """Which versions are used, by medium, kind and language; those that are built in are not there."""
+    rows = await work.fetch(
+        "select medium, kind, locale, version from notice_template_choice where org_id = callout_org()"
+    )
+    return {(row["medium"], row["kind"], row["locale"]): row["version"] for row in rows}
+
+
+def matter(medium: str, kind: str, locale: str, version: int) -> str:
+    """What a to-do about this version of a template is asked by."""
+    return f"template:{medium}:{kind}:{locale}:{version}"
+
+
 async def page(work: Work, medium: str, kind: str, locale: str) -> list[TemplateVersion]:
     """The versions of one template, newest first, the built-in one last."""
     _place(medium, kind, locale)
-    now = await _active(work, medium, kind, locale)
+    now = (await numbers(work)).get((medium, kind, locale), 0)
     rows = await work.fetch(
         """
         select medium, kind, locale, version, title, body, note, created_at, created_by from notice_template
@@ -150,6 +164,9 @@ async def save(
 async def use(work: Work, medium: str, kind: str, locale: str, version: int) -> None:
     """Use this version from now on; 0 goes back to the one built in. Raises NotFound."""
     _place(medium, kind, locale)
+    was = (await numbers(work)).get((medium, kind, locale), 0)
+    if was != version:
+        await todos.end(work, matter(medium, kind, locale, was))
     if version == 0:
         await work.execute(
             """
@@ -216,16 +233,3 @@ def _place(medium: str, kind: str, locale: str) -> None:
     with gather:
         checks.one_of("locale", locale, LOCALES)
     gather.settle()
-
-
-async def _active(work: Work, medium: str, kind: str, locale: str) -> int:
-    n: int | None = await work.fetchval(
-        """
-        select version from notice_template_choice
-        where org_id = callout_org() and medium = $1 and kind = $2 and locale = $3
-        """,
-        medium,
-        kind,
-        locale,
-    )
-    return n or 0

@@ -93,7 +93,8 @@ class Apart:
                 continue
             looked_at.add(id(other))
             like = likeness(traits, other.traits, hours_max=settings.hours, metres_max=settings.metres)
-            if like.score >= settings.possible:
+            # Where nobody looks at what is only possible, it makes no difference to what becomes of either.
+            if like.score >= settings.possible if self._possible else like.is_sure(settings.sure):
                 return True
         return False
 

@@ -29,17 +29,20 @@ CHANCE: Final = 0.35
 """How alike two English sentences about different things are by their letters alone; it counts as nothing."""
 SHORT_CHARS: Final = 8
 """A text with fewer characters (Chinese ones count twice) is too short to be sure of anything."""
+NEXT_DOOR: Final = 1 / 3
+"""Of the metres that count as the same place: an address is found no more exactly than a house or two."""
 OTHER_MACHINE_MAX: Final = 0.4
 OTHER_ERROR_FACTOR: Final = 0.7
 
-# What both name, the surest first: points of `WHO_POINTS`.
-_WHO: Final = (
-    ("serial", 1.0, "the same machine ({value})", "同一设备({value})"),
-    ("phone", 0.95, "the same telephone ({value})", "同一电话({value})"),
-    ("contact", 0.95, "the same contact", "同一联系人"),
-    ("customer", 0.8, "the same customer", "同一客户"),
-    ("site", 0.6, "the same site", "同一现场"),
-)
+_NEIGHBOUR: Final = "neighbour"
+# What both name, the surest first: points of `WHO_POINTS`. Neighbours name nothing in common, and may see the same dark lamp.
+_WHO: Final = {
+    "same_serial": (1.0, "the same machine ({value})", "同一设备({value})"),
+    "same_phone": (0.95, "the same telephone ({value})", "同一电话({value})"),
+    "same_contact": (0.95, "the same contact", "同一联系人"),
+    "same_customer": (0.8, "the same customer", "同一客户"),
+    _NEIGHBOUR: (0.8, "next door", "相邻地点"),
+}
 
 
 class Traits(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,27 +70,31 @@ class Likeness(msgspec.Struct, frozen=True, kw_only=True):
     anchored: bool
     reasons: tuple[Reason, ...]
 
+    def is_sure(self, threshold: float) -> bool:
+        """Whether it is enough to link one to the other by itself."""
+        return self.anchored and self.score >= threshold
+
 
 def likeness(one: Traits, other: Traits, *, hours_max: float, metres_max: float) -> Likeness:
     """The score of two orders. Time counts nothing from `hours_max` on, the way nothing from `metres_max` on."""
     text = nearness(one.description, other.description)
     reasons = [_text_reason(text)]
-    who, value, weight = _who(one, other)
+    metres = _way(one, other)
+    who, value, share = _who(one, other, metres, metres_max)
     if who is not None:
-        _, _, en, zh = next(row for row in _WHO if row[0] == who)
+        weight, en, zh = _WHO[who]
         reasons.append(
             Reason(
-                code=f"same_{who}",
-                points=_points(WHO_POINTS * weight),
+                code=who,
+                points=_points(WHO_POINTS * weight * share),
                 en=en.format(value=value),
                 zh=zh.format(value=value),
             )
         )
     minutes = abs((one.created_at - other.created_at).total_seconds()) / 60
     reasons.append(_time_reason(minutes, hours_max))
-    place = _place_reason(one, other, metres_max)
-    if place is not None:
-        reasons.append(place)
+    if metres is not None:
+        reasons.append(_place_reason(metres, metres_max))
     score = sum(reason.points for reason in reasons)
     machines = _both(_machine(one), _machine(other))
     if machines is False:
@@ -107,12 +114,11 @@ def likeness(one: Traits, other: Traits, *, hours_max: float, metres_max: float)
     return Likeness(
         score=_points(max(0.0, min(1.0, sum(reason.points for reason in reasons)))),
         text=text,
-        anchored=who is not None
-        and who != "site"
-        and (not short or who == "serial")
+        anchored=who not in (None, _NEIGHBOUR)
+        and (not short or who == "same_serial")
         and machines is not False
         # One customer reports the same fault at two of their sites: two orders, unless it is one machine.
-        and (who == "serial" or _both(one.site_id, other.site_id) is not False),
+        and (who == "same_serial" or _both(one.site_id, other.site_id) is not False),
         reasons=tuple(reason for reason in reasons if reason.points),
     )
 
@@ -179,20 +185,22 @@ def _both(one: object, other: object) -> bool | None:
     return None if one is None or other is None else one == other
 
 
-def _who(one: Traits, other: Traits) -> tuple[str | None, str, float]:
-    weights = {name: weight for name, weight, _, _ in _WHO}
+def _who(
+    one: Traits, other: Traits, metres: float | None, metres_max: float
+) -> tuple[str | None, str, float]:
+    """What both name, as a row of `_WHO`: with its value, and how much of it counts, 0..1."""
     if one.serial and other.serial and key(one.serial) == key(other.serial):
-        return "serial", min(one.serial, other.serial), weights["serial"]
+        return "same_serial", min(one.serial, other.serial), 1.0
     if _both(one.asset_id, other.asset_id):
-        return "serial", min(one.serial or other.serial or "", other.serial or one.serial or ""), 1.0
+        return "same_serial", min(one.serial or other.serial or "", other.serial or one.serial or ""), 1.0
     if _both(one.phone, other.phone):
-        return "phone", str(one.phone), weights["phone"]
+        return "same_phone", str(one.phone), 1.0
     if _both(one.contact_id, other.contact_id):
-        return "contact", "", weights["contact"]
+        return "same_contact", "", 1.0
     if _both(one.customer_id, other.customer_id):
-        return "customer", "", weights["customer"]
-    if _both(one.site_id, other.site_id):
-        return "site", "", weights["site"]
+        return "same_customer", "", 1.0
+    if metres is not None and metres < metres_max:
+        return _NEIGHBOUR, "", min(1.0, (1 - metres / metres_max) / (1 - NEXT_DOOR))
     return None, "", 0.0
 
 
@@ -213,18 +221,22 @@ def _time_reason(minutes: float, hours_max: float) -> Reason:
     return Reason(code="time", points=_points(TIME_POINTS * share), en=f"{away} apart", zh=f"相隔 {away_zh}")
 
 
-def _place_reason(one: Traits, other: Traits, metres_max: float) -> Reason | None:
+def _way(one: Traits, other: Traits) -> float | None:
+    """Metres between the two places; None where one of them is not known."""
     if _both(one.site_id, other.site_id):
-        return Reason(code="place", points=PLACE_POINTS, en="at the same place", zh="同一地点")
+        return 0.0
     if one.lat is None or one.lng is None or other.lat is None or other.lng is None:
         return None
-    metres = _metres(one.lat, one.lng, other.lat, other.lng)
-    share = max(0.0, 1 - metres / metres_max) if metres_max > 0 else 0.0
+    return _metres(one.lat, one.lng, other.lat, other.lng)
+
+
+def _place_reason(metres: float, metres_max: float) -> Reason:
+    share = max(0.0, 1 - metres / metres_max) if metres_max > 0 else float(metres == 0)
     return Reason(
         code="place",
         points=_points(PLACE_POINTS * share),
-        en=f"{round(metres)} m apart",
-        zh=f"相距 {round(metres)} 米",
+        en=f"{round(metres)} m apart" if metres else "at the same place",
+        zh=f"相距 {round(metres)} 米" if metres else "同一地点",
     )
 
 

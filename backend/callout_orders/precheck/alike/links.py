@@ -30,7 +30,8 @@ from callout_store.work import Work
 assert _texts.PATHS
 
 _ENDS: Final = frozenset({"work_order.closed", "work_order.canceled"})
-CASCADE_MAX: Final = 1000
+CASCADE_ROWS: Final = 1000
+"""Duplicates that end, or go over to another order, in one statement."""
 
 
 class Merged(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,26 +202,29 @@ async def follow(work: Work, lines: list[tuple[UUID, Any]]) -> None:
     }
     if not ends:
         return
-    rows = await work.fetch(
-        """
-        select id, state, duplicate_of_id from work_order
-        where org_id = callout_org() and duplicate_of_id = any($1) and state not in ('closed', 'canceled')
-        order by id limit $2 for no key update
-        """,
-        list(ends),
-        CASCADE_MAX,
-    )
-    if not rows:
-        return
-    closing = [row for row in rows if ends[row["duplicate_of_id"]] == "work_order.closed"]
-    await _close(work, closing)
-    left: dict[UUID, list[UUID]] = {}
-    for row in rows:
-        if ends[row["duplicate_of_id"]] == "work_order.canceled":
-            left.setdefault(row["duplicate_of_id"], []).append(row["id"])
-    for first, (heir, *others) in left.items():
-        await _set_free(work, [heir], {heir: first}, "")
-        await _hang_on(work, others, heir)
+    heirs: dict[UUID, UUID] = {}
+    while True:
+        rows = await work.fetch(
+            """
+            select id, state, duplicate_of_id from work_order
+            where org_id = callout_org() and duplicate_of_id = any($1) and state not in ('closed', 'canceled')
+            order by id limit $2 for no key update
+            """,
+            list(ends),
+            CASCADE_ROWS,
+        )
+        await _close(work, [row for row in rows if ends[row["duplicate_of_id"]] == "work_order.closed"])
+        left: dict[UUID, list[UUID]] = {}
+        for row in rows:
+            if ends[row["duplicate_of_id"]] == "work_order.canceled":
+                left.setdefault(row["duplicate_of_id"], []).append(row["id"])
+        for first, others in left.items():
+            if first not in heirs:
+                heirs[first] = others.pop(0)
+                await _set_free(work, [heirs[first]], {heirs[first]: first}, "")
+            await _hang_on(work, others, heirs[first])
+        if len(rows) < CASCADE_ROWS:
+            return
 
 
 async def follow_again(work: Work, lines: list[tuple[UUID, Any]]) -> None:

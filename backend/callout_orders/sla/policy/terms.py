@@ -177,10 +177,12 @@ def minutes_of(mark: Mark, budget_minutes: float) -> float:
 
 
 def marks(policy: SlaPolicy, rule: Rule, name: MilestoneName) -> tuple[float, ...]:
-    """When a milestone is spoken of, in minutes left, the earliest (largest) first; those before its start are none."""
+    """When a milestone is spoken of, in minutes left, the earliest (largest) first; those before its start are none. The
+    moment at which the supervisor is asked is one of them, whether or not it is listed."""
     target = rule.target(name)
     given = policy.alarms.of(name).marks if target.marks is None else target.marks
-    found = {minutes_of(mark, target.minutes) for mark in given}
+    call = supervisor_at(policy, rule, name)
+    found = {minutes_of(mark, target.minutes) for mark in given} | ({call} if call is not None else set())
     return tuple(sorted((mark for mark in found if mark < target.minutes), reverse=True))
 
 

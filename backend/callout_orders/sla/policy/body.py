@@ -16,7 +16,7 @@ from callout_orders.sla import calendar as cal
 from callout_orders.sla import texts
 from callout_orders.sla.calendar import ALWAYS, SEARCH_YEARS, Calendar, span
 from callout_orders.sla.clock import MilestoneName, Reopening
-from callout_orders.sla.policy import (
+from callout_orders.sla.policy.terms import (
     PERCENT,
     TIERS,
     Alarms,
@@ -25,7 +25,6 @@ from callout_orders.sla.policy import (
     Pauses,
     Rule,
     SlaPolicy,
-    Target,
 )
 from callout_orders.terms import Priority
 
@@ -192,7 +191,7 @@ def _check_rules(
     bad: Sequence[int],
     path: str,
 ) -> None:
-    by_code = {calendar.code: calendar for calendar in good.values()} | {ALWAYS.code: ALWAYS}
+    reach = {calendar.code: _reach_minutes(calendar) for calendar in (*good.values(), ALWAYS)}
     codes: dict[str, int] = {}
     with gather:
         if not given:
@@ -212,7 +211,7 @@ def _check_rules(
             with gather:
                 if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", one):
                     raise FieldRefused(f"{at}.kinds.{k}", "form_code")
-        _check_targets(gather, rule, by_code, bool(bad), at)
+        _check_targets(gather, rule, reach, bool(bad), at)
     if given:
         for priority in Priority:
             with gather:
@@ -223,7 +222,7 @@ def _check_rules(
                     raise FieldRefused(path, "not_covered", priority=priority.value)
 
 
-def _check_targets(gather: Gather, rule: Rule, by_code: dict[str, Calendar], some_bad: bool, at: str) -> None:
+def _check_targets(gather: Gather, rule: Rule, reach: dict[str, int], some_bad: bool, at: str) -> None:
     for milestone in MilestoneName:
         target = rule.target(milestone)
         place = f"{at}.{_camel(milestone)}"
@@ -231,13 +230,12 @@ def _check_targets(gather: Gather, rule: Rule, by_code: dict[str, Calendar], som
         with gather:
             checks.whole(f"{place}.minutes", target.minutes, low=1, high=MINUTES_MAX)
             code = target.calendar or rule.calendar
-            calendar = by_code.get(code)
-            if calendar is None:
+            if code not in reach:
                 # One that is there and was refused is not missing.
                 if not some_bad:
                     field = f"{place}.calendar" if target.calendar else f"{at}.calendar"
                     raise FieldRefused(field, "no_calendar", given=_short(code))
-            elif not _reachable(calendar, target):
+            elif target.minutes > reach[code]:
                 raise FieldRefused(
                     f"{place}.minutes", "no_end", calendar=code, minutes=target.minutes, years=REACH_YEARS
                 )
@@ -247,11 +245,12 @@ def _check_targets(gather: Gather, rule: Rule, by_code: dict[str, Calendar], som
             raise FieldRefused(f"{at}.resolution.minutes", "falling")
 
 
-def _reachable(calendar: Calendar, target: Target) -> bool:
-    """Whether so many minutes come together in half of the years that are looked through, were there no holidays: reckoned
-    from one week, because counting years of fifty calendars would hold everybody else up."""
-    weekly = sum(end - start for day in range(7) for start, end in map(span, calendar.week.of(day)))
-    return target.minutes <= weekly * 52 * REACH_YEARS
+def _reach_minutes(calendar: Calendar) -> int:
+    """What comes together in half of what is looked through, were there no holidays: reckoned from one week and the dates
+    that are off, because counting years of fifty calendars would hold everybody else up."""
+    of_day = [sum(end - start for start, end in map(span, calendar.week.of(day))) for day in range(7)]
+    off = sum(of_day[one.date.weekday()] for one in calendar.special if not one.hours and not one.worked)
+    return (sum(of_day) * 52 * SEARCH_YEARS - off) * REACH_YEARS // SEARCH_YEARS
 
 
 def _check_alarms(gather: Gather, alarms: Alarms, path: str) -> None:

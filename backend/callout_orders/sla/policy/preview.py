@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from callout_orders.sla import calendar as cal
-from callout_orders.sla import policy
 from callout_orders.sla.calendar import Calendar, Day
 from callout_orders.sla.clock import MilestoneName, first_due
-from callout_orders.sla.policy import SlaPolicy
+from callout_orders.sla.policy import terms
+from callout_orders.sla.policy.terms import SlaPolicy
 
 DAYS_MAX: Final = 60
 """So many days are shown between a start and its due; of a longer time the first ones."""
@@ -45,10 +45,10 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
 
 def attempt(of: SlaPolicy, *, start: datetime, tier: str, kind: str, priority: str) -> Tried:
     """What the policy promises an order that comes in at `start` (aware)."""
-    found = policy.match(of, tier=tier, kind=kind, priority=priority)
+    found = terms.match(of, tier=tier, kind=kind, priority=priority)
     milestones: list[TriedMilestone] = []
     for name in MilestoneName:
-        promise = policy.promise(of, found.rule, name, start)
+        promise = terms.promise(of, found.rule, name, start)
         due = first_due(promise.calendar, start, promise.minutes)
         milestones.append(
             TriedMilestone(
@@ -57,7 +57,7 @@ def attempt(of: SlaPolicy, *, start: datetime, tier: str, kind: str, priority: s
                 calendar=promise.calendar.code,
                 time_zone=promise.calendar.time_zone,
                 due_at=due,
-                marks=policy.marks(of, found.rule, name),
+                marks=terms.marks(of, found.rule, name),
                 days=tuple(_days(promise.calendar, start, due)),
             )
         )

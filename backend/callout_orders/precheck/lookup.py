@@ -1,4 +1,5 @@
-"""What many requests speak of, looked up together: the same answers as one by one, in a handful of statements."""
+"""Whom and what requests speak of, one or hundreds, in two statements: the first looks by ids, numbers, telephones, e-mail
+and serial, each through its index; the second reads the sites of the customers that came out."""
 
 from __future__ import annotations
 
@@ -9,12 +10,8 @@ from uuid import UUID
 import msgspec
 
 from callout_orders.precheck import matching
-from callout_orders.precheck.alike import search
-from callout_orders.precheck.alike.duplicates import Traits
-from callout_orders.precheck.alike.search import EACH_MAX
 from callout_orders.precheck.matching import Asset, Contact, Customer, Half, Matched, Rows, Site, Theirs
-from callout_orders.precheck.settings import Duplicates
-from callout_orders.precheck.terms import Candidate, Known, Request
+from callout_orders.precheck.terms import Known, Request
 from callout_orders.precheck.text import serials
 from callout_store.errors import NotFound
 from callout_store.work import Work
@@ -71,22 +68,6 @@ select
 """
 
 
-class _Numbered(msgspec.Struct, frozen=True):
-    id: UUID
-    name: str
-    tier: str
-    number: str
-
-
-class _Keyed(msgspec.Struct, frozen=True):
-    id: UUID
-    site_id: UUID
-    serial: str
-    model: str
-    customer_id: UUID
-    serial_key: str | None
-
-
 class _Owner(msgspec.Struct, frozen=True):
     id: UUID
     name: str
@@ -100,7 +81,7 @@ class _Recent(msgspec.Struct, frozen=True):
 
 
 async def match(work: Work, requests: Sequence[Request]) -> list[Matched | NotFound]:
-    """What `matching.match` says of each; where it raises, the refusal stands in its place. Two statements in all."""
+    """Who and what each request speaks of; NotFound in the place of one whose id or number leads nowhere."""
     named = await _rows(work, requests)
     halves: list[Half | NotFound] = []
     for request, rows in zip(requests, named, strict=True):
@@ -125,9 +106,9 @@ async def _rows(work: Work, requests: Sequence[Request]) -> list[Rows]:
         _some(one.site_id for one in requests),
     )
     assert row is not None
-    customers = msgspec.json.decode(row["customers"], type=list[_Numbered])
+    customers = msgspec.json.decode(row["customers"], type=list[Customer])
     contacts = msgspec.json.decode(row["contacts"], type=list[Contact])
-    assets = msgspec.json.decode(row["assets"], type=list[_Keyed])
+    assets = msgspec.json.decode(row["assets"], type=list[Asset])
     sites = msgspec.json.decode(row["sites"], type=list[Site])
     by_number, by_customer = _by(customers, lambda one: one.number), _by(customers, lambda one: one.id)
     by_contact, by_phone = _by(contacts, lambda one: one.id), _by(contacts, lambda one: one.phone)
@@ -136,21 +117,16 @@ async def _rows(work: Work, requests: Sequence[Request]) -> list[Rows]:
     by_site = _by(sites, lambda one: one.id)
     found = []
     for one, key in zip(requests, keys, strict=True):
-        theirs = [*by_customer.get(one.customer_id, ()), *by_number.get(one.customer_number, ())]
         found.append(
             Rows(
-                customers=[Customer(id=c.id, name=c.name, tier=c.tier) for c in theirs],
+                customers=[*by_customer.get(one.customer_id, ()), *by_number.get(one.customer_number, ())],
                 contacts=[
                     *by_contact.get(one.contact_id, ()),
                     *by_phone.get(one.contact_phone, ())[:20],
                     *by_email.get(one.contact_email, ())[:20],
                 ],
-                assets=[
-                    Asset(
-                        id=a.id, site_id=a.site_id, serial=a.serial, model=a.model, customer_id=a.customer_id
-                    )
-                    for a in dict.fromkeys((*by_asset.get(one.asset_id, ()), *by_key.get(key, ())[:5]))
-                ],
+                # One that is named by its id and by its serial is one.
+                assets=list(dict.fromkeys((*by_asset.get(one.asset_id, ()), *by_key.get(key, ())[:5]))),
                 sites=by_site.get(one.site_id, []),
             )
         )
@@ -225,77 +201,3 @@ def _by(rows: Iterable[T], key: Callable[[T], Any]) -> dict[Any, list[T]]:
         if value is not None:
             found.setdefault(value, []).append(row)
     return found
-
-
-# ------------------------------------------------------------------------------------------------- duplicates
-
-_ONE: Final = """
-    (select id, duplicate_of_id from work_order
-     where org_id = callout_org() and {condition} and created_at >= g.{since} and created_at <= g.until
-     order by created_at desc limit {each})
-"""
-_BRANCHES: Final = (
-    ("customer_id = g.customer_id", "since"),
-    ("site_id = g.site_id", "since"),
-    ("serial_key = g.serial_key", "open_since"),
-    ("asset_id = g.asset_id", "open_since"),
-    ("reporter_phone = g.phone", "open_since"),
-)
-_NEAR: Final = """
-    (select o.id, o.duplicate_of_id
-     from site s
-     cross join lateral (
-         select id, duplicate_of_id, created_at from work_order w
-         where w.org_id = callout_org() and w.site_id = s.id and w.created_at >= g.since and w.created_at <= g.until
-         order by w.created_at desc limit 3) o
-     where s.org_id = callout_org() and s.lat >= g.south and s.lat <= g.north and s.lng >= g.west and s.lng <= g.east
-     order by o.created_at desc limit {each})
-"""
-CANDIDATES: Final = f"""
-with given as materialized (
-    select * from unnest($1::int[], $2::timestamptz[], $3::timestamptz[], $4::uuid[], $5::uuid[], $6::text[], $7::uuid[],
-        $8::text[], $9::timestamptz[], $10::float8[], $11::float8[], $12::float8[], $13::float8[])
-        as t(n, since, until, customer_id, site_id, serial_key, asset_id, phone, open_since, south, north, west, east)
-), found as materialized (
-    select distinct g.n, coalesce(near.duplicate_of_id, near.id) as id
-    from given g
-    cross join lateral ({
-    " union all ".join(
-        _ONE.format(condition=condition, since=since, each=EACH_MAX) for condition, since in _BRANCHES
-    )
-}
-        union all {_NEAR.format(each=EACH_MAX)}) as near
-), orders as materialized (
-    select o.id, o.number, o.state, o.description, o.created_at, o.customer_id, o.site_id, o.contact_id, o.asset_id,
-        o.serial, coalesce(o.reporter_phone, k.phone) as phone, o.error_code, s.lat, s.lng
-    from work_order o
-    left join lateral (select lat, lng from site where org_id = callout_org() and id = o.site_id) s on true
-    left join lateral (select phone from contact where org_id = callout_org() and id = o.contact_id) k on true
-    where o.org_id = callout_org() and o.id = any(array(select distinct id from found))
-      and o.state <> 'canceled' and o.duplicate_of_id is null and (o.state <> 'closed' or o.closed_at >= $14)
-)
-select o.*, w.wanted from orders o join (select id, array_agg(n) as wanted from found group by id) w on w.id = o.id
-"""
-
-
-def arguments(traits: Sequence[Traits], settings: Duplicates, *, now: Any) -> tuple[Any, ...]:
-    """The parameters of `CANDIDATES`."""
-    each = [search.arguments(one, settings, now=now) for one in traits]
-    columns = zip(*each, strict=True)
-    return (list(range(len(each))), *(list(column) for column in list(columns)[:12]), each[0][12])
-
-
-async def candidates(
-    work: Work, traits: Sequence[Traits], settings: Duplicates, *, own: Sequence[Sequence[UUID] | None]
-) -> list[tuple[Candidate, ...]]:
-    """What `search.candidates` says of each; one statement. `own`: of these customers only."""
-    if not traits:
-        return []
-    rows = await work.fetch(CANDIDATES, *arguments(traits, settings, now=work.now))
-    near: list[list[Any]] = [[] for _ in traits]
-    for row in rows:
-        for n in row["wanted"]:
-            customers = own[n]
-            if customers is None or row["customer_id"] in customers:
-                near[n].append(row)
-    return [search.scored(one, found, settings) for one, found in zip(traits, near, strict=True)]
