@@ -179,7 +179,7 @@ class Work:
     async def savepoint(self) -> AsyncIterator[None]:
         """Undo only the inner block if it raises; the exception goes on to the caller."""
         rows = {k: set(v) for k, v in self.touched.rows.items()}
-        effects, lines, later = len(self._after), len(self.lines), len(self._later)
+        effects, lines, later = len(self._after), len(self.lines), list(self._later)
         flows = dict(self.flows)
         self._savepoints += 1
         name = f"savepoint_{self._savepoints}"
@@ -192,7 +192,8 @@ class Work:
             self.flows = flows
             del self._after[effects:]
             del self.lines[lines:]
-            del self._later[later:]
+            # Also what was run since, and is undone.
+            self._later = later
             await self.conn.execute(f"rollback to savepoint {name}; release savepoint {name}")
             raise
         await self.conn.execute(f"release savepoint {name}")

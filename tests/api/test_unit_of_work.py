@@ -1,6 +1,7 @@
 """Whatever happens in the middle of a transaction, its connection comes back clean and its effects stay away."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -270,3 +271,15 @@ async def test_a_savepoint_undoes_rows_touches_lines_and_effects(case: Case) -> 
         assert not work.touched.rows
         assert await work.fetchval("select name from organisation") == "O"
     await case.is_clean()
+
+
+async def test_what_was_put_off_outlives_a_savepoint_that_ran_and_undid_it(case: Case) -> None:
+    """A timer that was put off before would be lost with an inner step that failed, and its order be silent."""
+    async with case.db.work(case.org_id) as work:
+        work.later("update organisation set name = name || $1::text where id = callout_org()", "!")
+        with contextlib.suppress(LookupError):
+            async with work.savepoint():
+                await work.flush()
+                raise LookupError
+    async with case.db.work(case.org_id) as work:
+        assert await work.fetchval("select name from organisation") == "O!"

@@ -247,7 +247,8 @@ class Planner(Protocol):
     name: str
 
     def solve(self, problem: Problem, *, seconds_max: float, seed: int, progress: Progress) -> Plan:
-        """The best plan found in about `seconds_max`; the same seed gives the same plan where time does not decide."""
+        """The best plan found in about `seconds_max`; the same seed gives the same plan where time does not decide,
+        nor VROOM otherwise than before (`vroom_planner`)."""
         ...
 
 

@@ -9,7 +9,8 @@
 4. Where the checker finds fault with it all the same (an engineer was told of a visit that found no room among locked ones,
    or of a crew's), the plan is mended as one that reality broke (`inserter.py`); if that fails, the standing one is.
 
-The same seed gives the same plan as long as the clock cuts neither VROOM nor the search short.
+The same seed gives the same plan as long as the clock cuts neither VROOM nor the search short, and VROOM answers the same:
+about once in thirty times it does not, although no two ways cost the same (`Words._prices`).
 """
 
 from __future__ import annotations

@@ -228,8 +228,8 @@ class Words:
     def _prices(self, ways: Any) -> Any:
         """The ways as costs, each a bit different from all others.
 
-        Between plans that cost the same VROOM decides by what lies where in memory, and the same seed would not give the
-        same plan. It adds up 32 bits: what is too long to be driven need not be dear as well.
+        Between plans that cost the same VROOM decides by what lies where in memory, and the same seed would hardly ever
+        give the same plan. It adds up 32 bits: what is too long to be driven need not be dear as well.
         """
         most = COSTS_MAX // (len(self.jobs) + len(self.sketch.rows) + 2)
         longest = int(np.where(ways < TOO_LONG_S, ways, 0).max(initial=1))

@@ -34,8 +34,8 @@ class Apart:
 
     def __init__(self, settings: Duplicates, now: datetime, *, possible: bool) -> None:
         self._settings, self._now, self._possible = settings, now, possible
-        self._named: set[tuple[str, object]] = set()
-        """References, and the telephones and addresses of contacts that are made."""
+        self._named: dict[tuple[str, object], set[UUID]] = defaultdict(set)
+        """References, and the telephones and addresses of contacts that are made; the known customers that these are of."""
         self._places: dict[UUID, list[str]] = defaultdict(list)
         """Addresses of sites that are made, by customer."""
         self._served: set[UUID] = set()
@@ -64,9 +64,9 @@ class Apart:
         request, known = look.request, look.known
         if any(name in self._named for name in (*_references(look.request), *_reached_by(look))):
             return False
-        if known.contact_id in self._waiting or ("site" in look.makes and known.customer_id in self._waiting):
-            return False
         by = known.by.get("site")
+        if known.contact_id in self._waiting or (by not in _FIXED and known.customer_id in self._waiting):
+            return False
         if known.customer_id is not None and by not in _FIXED:
             made = self._places.get(known.customer_id, [])
             # Of a site that was recognised by being the only one, the request has the address by now.
@@ -78,11 +78,14 @@ class Apart:
         return not (by in (None, "recent") and known.contact_id in self._served)
 
     def _wait(self, look: Look) -> None:
-        self._named.update(_reached_by(look))
+        reached = _reached_by(look)
+        # It may turn out to be of a customer that is known by a contact which is made before it.
+        of = {id_ for name in reached if name in self._named for id_ in self._named[name]}
+        of |= {id_ for id_ in (look.known.customer_id,) if id_ is not None}
+        for name in reached:
+            self._named[name] |= of
         if look.known.by.get("site") not in _FIXED:
-            self._waiting |= {
-                id_ for id_ in (look.known.customer_id, look.known.contact_id) if id_ is not None
-            }
+            self._waiting |= of | {id_ for id_ in (look.known.contact_id,) if id_ is not None}
 
     def _doubles(self, traits: Traits, asked: bool) -> bool:
         settings = self._settings
@@ -100,9 +103,12 @@ class Apart:
 
     def _note(self, look: Look, seen: _Seen) -> None:
         known = look.known
-        self._named.update(_references(look.request))
+        of = {id_ for id_ in (known.customer_id,) if id_ is not None}
+        names = _references(look.request)
         if "customer" in look.makes or "contact" in look.makes:
-            self._named.update(_reached_by(look))
+            names += _reached_by(look)
+        for name in names:
+            self._named[name] |= of
         if "site" in look.makes and known.customer_id is not None:
             self._places[known.customer_id].append(look.request.address or "")
         if known.contact_id is not None:
