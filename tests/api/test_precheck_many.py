@@ -85,11 +85,11 @@ async def one_by_one(work: Work, act: Any, requests: list[Request]) -> list[Any]
 
 @pytest.mark.parametrize(
     "given",
-    [
+    (
         None,
         # A row waits for a contact that is made before it, and then gives that contact's customer a second site.
         1205334504,
-    ],
+    ),
 )
 async def test_together_is_one_by_one(db: Database, seed: int, given: int | None) -> None:
     """A row that finds another customer, a second order or another refusal when it comes in a sheet: nobody would ever see
