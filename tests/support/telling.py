@@ -1,9 +1,10 @@
 """Help for tests of notices: a world whose notices are written and sent by the test's own hand."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from worlds import World
 
@@ -18,6 +19,12 @@ from callout_store.journal import Entry, write_many
 from callout_store.work import Actor, Database
 
 SECRET = "tests-only-" + "0123456789abcdef" * 2
+
+
+def quiet_now(zone: str) -> str:
+    """Quiet hours of a zone that began an hour ago and go on for two."""
+    local = datetime.now(ZoneInfo(zone))
+    return f"{local - timedelta(hours=1):%H:%M}-{local + timedelta(hours=2):%H:%M}"
 
 
 class Telling:
